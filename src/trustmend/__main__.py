@@ -1,0 +1,6 @@
+"""`python -m trustmend`, the same as the `trustmend` command."""
+
+from trustmend.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The `trustmend` command: global options, the commands, and the one place that prints errors and exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+import typer
+
+from trustmend import __version__
+from trustmend.errors import Exit, TrustError
+
+# Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
+ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])
+
+
+@dataclass(slots=True)
+class Settings:
+    """The global options, handed to every command as `ctx.obj`."""
+
+    root: str | None = None
+    color: bool = True
+    verbosity: int = 0  # -1 quiet, 0, 1 verbose
+
+
+app = typer.Typer(
+    name="trustmend",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    help="Find every trust store on this host and say which will refuse a CA's new chain, and why.",
+    epilog="Exit codes: 0 all counted stores trust the chains; 2 usage; 3 some do not; 4 some could not be read; "
+    "6 refused (bad bundle); 130 interrupted.",
+)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"trustmend {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    ctx: typer.Context,
+    *,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Work on another root: a chroot, a mounted disk, an unpacked image."),
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors on stderr.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _show_version(wanted=value), is_eager=True, help="Say the version."
+        ),
+    ] = False,
+) -> None:
+    """Keep the global options for the command that follows."""
+    ctx.obj = Settings(
+        root=root,
+        color=not (no_color or os.environ.get("NO_COLOR")),
+        verbosity=-1 if quiet else int(verbose),
+    )
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    raise SystemExit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line; every expected error ends here as two lines on stderr.
+
+    Returns:
+        The exit code, see `errors.Exit`.
+    """
+    try:
+        result = app(argv, prog_name="trustmend", standalone_mode=False)
+    except ParserError as problem:
+        problem.show()  # type: ignore[attr-defined]  # ClickException has it
+        return int(Exit.USAGE)
+    except TrustError as problem:
+        sys.stderr.write(f"error: {problem.message}\n")
+        if problem.hint:
+            sys.stderr.write(f"\nhint: {problem.hint}\n")
+        return int(problem.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted; nothing was changed\n")
+        return int(Exit.INTERRUPTED)
+    return int(result or 0)

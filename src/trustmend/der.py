@@ -1,0 +1,151 @@
+"""A small reader of DER (X.690) for the outer form of certificates and key stores.
+
+It gives slices of the input and never copies more than it must: an audit looks at thousands of certificates,
+most of them only for names and dates. Signatures and keys are left to the cryptography package.
+Lengths of the indefinite form (BER, as some PKCS#12 writers use) are accepted by `Tlv.children` callers that ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trustmend.errors import MalformedError
+
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+UTF8_STRING, UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x0C, 0x17, 0x18, 0x1E
+SEQUENCE, SET = 0x30, 0x31
+
+
+@dataclass(frozen=True, slots=True)
+class Tlv:
+    """One element: `data[start:body]` is its header, `data[body:end]` its contents."""
+
+    data: bytes
+    tag: int
+    start: int
+    body: int
+    end: int
+
+    @property
+    def content(self) -> bytes:
+        """The contents octets."""
+        return self.data[self.body : self.end]
+
+    @property
+    def raw(self) -> bytes:
+        """Header and contents."""
+        return self.data[self.start : self.end]
+
+    def children(self) -> Iterator[Tlv]:
+        """The elements inside, in order. Raises MalformedError where they do not fill it exactly."""
+        at = self.body
+        while at < self.end:
+            child = read(self.data, at, self.end)
+            yield child
+            at = child.end
+
+    def listed(self, tag: int) -> list[Tlv]:
+        """The elements inside, after a check of this element's own tag. Raises MalformedError."""
+        self.expect(tag)
+        return list(self.children())
+
+    def expect(self, tag: int) -> Tlv:
+        """This element, if it has the tag. Raises MalformedError."""
+        if self.tag != tag:
+            raise MalformedError(f"tag {self.tag:#04x} where {tag:#04x} belongs, at byte {self.start}")
+        return self
+
+    def integer(self) -> int:
+        """The value of an INTEGER, of either sign. Raises MalformedError."""
+        self.expect(INTEGER)
+        if self.body == self.end:
+            raise MalformedError(f"INTEGER without contents at byte {self.start}")
+        return int.from_bytes(self.content, "big", signed=True)
+
+    def oid(self) -> str:
+        """The dotted form of an OBJECT IDENTIFIER. Raises MalformedError."""
+        self.expect(OID)
+        return dotted(self.content)
+
+
+def read(data: bytes, at: int = 0, limit: int | None = None) -> Tlv:
+    """The element that begins at byte `at` and ends no later than `limit`.
+
+    Raises:
+        MalformedError: truncated, of indefinite length, or with a tag of several octets.
+    """
+    end = len(data) if limit is None else limit
+    if at + 2 > end:
+        raise MalformedError(f"cut off at byte {at}")
+    tag = data[at]
+    if tag & 0x1F == 0x1F:
+        raise MalformedError(f"tag of several octets at byte {at}")
+    length = data[at + 1]
+    body = at + 2
+    if length >= 0x80:
+        octets = length & 0x7F
+        if octets == 0 or octets > 4:
+            raise MalformedError(f"length form {length:#04x} at byte {at}")
+        body += octets
+        if body > end:
+            raise MalformedError(f"cut off at byte {at}")
+        length = int.from_bytes(data[at + 2 : body], "big")
+    if body + length > end:
+        raise MalformedError(f"{body + length - end} bytes missing at byte {at}")
+    return Tlv(data, tag, at, body, body + length)
+
+
+def whole(data: bytes) -> Tlv:
+    """The one element that is all of `data`. Raises MalformedError, also for bytes after it."""
+    element = read(data)
+    if element.end != len(data):
+        raise MalformedError(f"{len(data) - element.end} bytes after the end")
+    return element
+
+
+def dotted(content: bytes) -> str:
+    """The dotted form of an OID's contents octets (X.690 8.19). Raises MalformedError."""
+    if not content or content[-1] & 0x80:
+        raise MalformedError("OBJECT IDENTIFIER cut off")
+    arcs: list[int] = []
+    value = 0
+    for octet in content:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def instant(element: Tlv) -> datetime:
+    """The aware UTC time of a UTCTime or GeneralizedTime as RFC 5280 4.1.2.5 writes them, with seconds and Z.
+
+    Old CAs left the seconds out or wrote an offset; OpenSSL and the JDK read those too, and so do we.
+
+    Raises:
+        MalformedError: any other form, or a date that no calendar has.
+    """
+    text = element.content.decode("ascii", "replace")
+    if element.tag == UTC_TIME:
+        # RFC 5280 4.1.2.5.1: 50 and above are 19xx.
+        text = ("19" if text[:2] >= "50" else "20") + text
+    elif element.tag != GENERALIZED_TIME:
+        raise MalformedError(f"tag {element.tag:#04x} where a time belongs")
+    try:
+        if len(text) == 15 and text[14] == "Z":
+            return datetime(
+                int(text[:4]),
+                int(text[4:6]),
+                int(text[6:8]),
+                int(text[8:10]),
+                int(text[10:12]),
+                int(text[12:14]),
+                tzinfo=UTC,
+            )
+        form = "%Y%m%d%H%M" + ("%S" if text[12:14].isdigit() else "") + "%z"
+        return datetime.strptime(text, form).astimezone(UTC)
+    except (ValueError, OverflowError) as problem:
+        raise MalformedError(f"not a time: {text!r}") from problem

@@ -1,0 +1,56 @@
+"""Every expected error and every exit code of trustmend; `cli.app.main` is the one place that prints them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command's exit code means; the table stands in README.md."""
+
+    OK = 0
+    CRASH = 1
+    USAGE = 2
+    GAPS = 3
+    PARTIAL = 4
+    HANDS_NEEDED = 5
+    REFUSED = 6
+    INTERRUPTED = 130
+
+
+class TrustError(Exception):
+    """An expected error: shown without a traceback, its hint on a line of its own.
+
+    Args:
+        message: what happened and to which thing; one sentence, no full stop.
+        hint: what to do next, often a command; empty when there is nothing to add.
+    """
+
+    exit_code: Exit = Exit.REFUSED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(TrustError):
+    """The command line asks for something that is not there or does not fit together."""
+
+    exit_code = Exit.USAGE
+
+
+class BundleError(TrustError):
+    """A bundle is not what its manifest says, or is none; it is never installed."""
+
+    exit_code = Exit.REFUSED
+
+
+class ReadError(TrustError):
+    """A file could not be read as a whole; the store is counted as `unreadable`."""
+
+    exit_code = Exit.PARTIAL
+
+
+class MalformedError(ValueError):
+    """Bytes that do not have the form they should; never ends a run, becomes a finding."""

@@ -1,0 +1,531 @@
+"""The nouns: certificates, entries, stores, verdicts and findings. Frozen values; nothing here touches the host.
+
+A certificate's identity is the SHA-256 of its whole DER encoding. Names, serials and aliases are only shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Final
+
+from trustmend import der
+from trustmend.errors import MalformedError
+
+# RFC 4514 short names, and the two that CA names use beside them (RFC 5280 appendix A).
+_ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
+    "2.5.4.3": "CN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.97": "organizationIdentifier",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "0.9.2342.19200300.100.1.1": "UID",
+    "1.2.840.113549.1.9.1": "emailAddress",
+}
+_STRING_CODECS: Final[Mapping[int, str]] = {
+    12: "utf-8",  # UTF8String
+    19: "latin-1",  # PrintableString
+    20: "latin-1",  # T61String: OpenSSL and the JDK both read it as Latin-1
+    22: "latin-1",  # IA5String
+    26: "latin-1",  # VisibleString
+    28: "utf-32-be",  # UniversalString
+    30: "utf-16-be",  # BMPString
+}
+_KEY_CERT_SIGN_BIT: Final = 5  # RFC 5280 4.2.1.3
+SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"
+ANY_PURPOSE: Final = "2.5.29.37.0"
+
+
+def printable(text: str) -> str:
+    """`text` with every control, format and surrogate character shown as an escape: fit for a terminal.
+
+    Certificates and paths are other people's words; a newline or an escape sequence among them would let their
+    author write on the operator's screen.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8 (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One extension of a certificate (RFC 5280 4.2): `value` is the content of its OCTET STRING."""
+
+    oid: str
+    critical: bool
+    value: bytes
+
+
+class Certificate:
+    """An X.509 certificate, read only as far as it is asked for. Equal when the DER bytes are equal.
+
+    Made by `Certificate.of`, which gives the same object for the same bytes, so what one store made us
+    parse is free for the next.
+    """
+
+    __slots__ = ("__dict__", "_tbs", "der", "issuer", "sha256", "spki", "subject", "version")
+
+    der: bytes
+    sha256: str  # lower-case hex: the identity
+    subject: bytes  # the Name as encoded
+    issuer: bytes
+    spki: bytes  # SubjectPublicKeyInfo as encoded
+    version: int  # 1, 2 or 3
+
+    def __init__(self, encoded: bytes) -> None:
+        outer = der.whole(encoded).listed(der.SEQUENCE)
+        if len(outer) != 3:
+            raise MalformedError(f"{len(outer)} parts where a certificate has 3")
+        outer[2].expect(der.BIT_STRING)
+        tbs = outer[0].listed(der.SEQUENCE)
+        at = 0
+        self.version = 1
+        if tbs and tbs[0].tag == 0xA0:
+            self.version = next(tbs[0].children()).integer() + 1
+            at = 1
+        if len(tbs) < at + 6:
+            raise MalformedError("the signed part ends early")
+        for element, tag in zip(tbs[at : at + 6], (2, 0x30, 0x30, 0x30, 0x30, 0x30), strict=True):
+            element.expect(tag)
+        self.der = encoded
+        self.sha256 = hashlib.sha256(encoded).hexdigest()
+        self.issuer = tbs[at + 2].raw
+        self.subject = tbs[at + 4].raw
+        self.spki = tbs[at + 5].raw
+        self._tbs = (tbs[at], tbs[at + 1], tbs[at + 3], tuple(tbs[at + 6 :]), outer[1])
+        # OpenSSL refuses a certificate whose names or dates it cannot decode; so the reason is found here.
+        canonical_name(self.subject)
+        canonical_name(self.issuer)
+        validity = self._tbs[2].listed(der.SEQUENCE)
+        if len(validity) != 2:
+            raise MalformedError("a validity of other than two times")
+        self.not_before = der.instant(validity[0])
+        self.not_after = der.instant(validity[1])
+
+    not_before: datetime  # aware, UTC
+    not_after: datetime  # aware, UTC; the last second in which it is valid
+
+    @staticmethod
+    @cache
+    def of(encoded: bytes) -> Certificate:
+        """The certificate with these DER bytes.
+
+        Raises:
+            MalformedError: they are not one certificate, whole and nothing after it.
+        """
+        return Certificate(encoded)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self.label!r} {self.sha256[:8]}>"
+
+    def _kept(self, name: str, value: object) -> None:
+        self.__dict__[name] = value
+
+    @property
+    def serial(self) -> int:
+        """The serial number; zero and negative ones exist in the wild."""
+        return self._tbs[0].integer()
+
+    @property
+    def signature_oid(self) -> str:
+        """The signature algorithm's OID, from the outer AlgorithmIdentifier."""
+        return next(self._tbs[4].children()).oid()
+
+    @property
+    def extensions(self) -> Mapping[str, Extension]:
+        """All extensions by OID; of a duplicated one the first. Raises MalformedError."""
+        found: dict[str, Extension] | None = self.__dict__.get("extensions")
+        if found is None:
+            found = {}
+            for part in self._tbs[3]:
+                if part.tag == 0xA3:
+                    for one in next(part.children()).listed(der.SEQUENCE):
+                        fields = one.listed(der.SEQUENCE)
+                        critical = fields[1].tag == der.BOOLEAN and fields[1].content != b"\x00"
+                        oid = fields[0].oid()
+                        found.setdefault(oid, Extension(oid, critical, fields[-1].expect(4).content))
+            self._kept("extensions", found)
+        return found
+
+    @property
+    def basic_constraints(self) -> tuple[bool, int | None] | None:
+        """(is a CA, path length or None), or None without the extension (RFC 5280 4.2.1.9)."""
+        extension = self.extensions.get("2.5.29.19")
+        if extension is None:
+            return None
+        fields = der.whole(extension.value).listed(der.SEQUENCE)
+        ca = bool(fields) and fields[0].tag == der.BOOLEAN and fields[0].content != b"\x00"
+        lengths = [f.integer() for f in fields if f.tag == der.INTEGER]
+        return ca, lengths[0] if lengths else None
+
+    @property
+    def key_usage(self) -> frozenset[int] | None:
+        """The set bits (0 = digitalSignature, 5 = keyCertSign ...), or None without the extension."""
+        extension = self.extensions.get("2.5.29.15")
+        if extension is None:
+            return None
+        bits = der.whole(extension.value).expect(der.BIT_STRING).content[1:]
+        return frozenset(i for i in range(len(bits) * 8) if bits[i // 8] >> (7 - i % 8) & 1)
+
+    @property
+    def extended_key_usage(self) -> frozenset[str] | None:
+        """The purposes' OIDs, or None without the extension."""
+        extension = self.extensions.get("2.5.29.37")
+        if extension is None:
+            return None
+        return frozenset(p.oid() for p in der.whole(extension.value).listed(der.SEQUENCE))
+
+    @property
+    def subject_key_id(self) -> bytes | None:
+        """The SKI's octets, or None."""
+        extension = self.extensions.get("2.5.29.14")
+        return None if extension is None else der.whole(extension.value).expect(der.OCTET_STRING).content
+
+    @property
+    def authority_key_id(self) -> tuple[bytes | None, int | None]:
+        """(key id, serial of the issuer's own certificate); either may be absent (RFC 5280 4.2.1.1)."""
+        extension = self.extensions.get("2.5.29.35")
+        if extension is None:
+            return None, None
+        fields = {f.tag: f.content for f in der.whole(extension.value).listed(der.SEQUENCE)}
+        serial = fields.get(0x82)
+        return fields.get(0x80), None if serial is None else int.from_bytes(serial, "big", signed=True)
+
+    @property
+    def self_issued(self) -> bool:
+        """Subject and issuer are the same name."""
+        return canonical_name(self.subject) == canonical_name(self.issuer)
+
+    @property
+    def self_signed(self) -> bool:
+        """Self-issued, and its AKI, if any, names its own key: EXFLAG_SS of OpenSSL. No signature is checked."""
+        if not self.self_issued:
+            return False
+        try:
+            key_id, serial = self.authority_key_id
+            if serial is not None and serial != self.serial:
+                return False
+            return key_id is None or self.subject_key_id is None or key_id == self.subject_key_id
+        except MalformedError:
+            return False
+
+    @property
+    def is_ca(self) -> bool:
+        """May issue certificates: CA:TRUE, or a self-signed certificate of version 1 (no extensions then)."""
+        try:
+            constraints = self.basic_constraints
+            usage = self.key_usage
+        except MalformedError:
+            return False
+        if usage is not None and _KEY_CERT_SIGN_BIT not in usage:
+            return False
+        if constraints is not None:
+            return constraints[0]
+        return self.version < 3 and self.self_issued
+
+    @property
+    def label(self) -> str:
+        """The name people know it by: CN, else the last OU, O or part; printable, never empty."""
+        found: str | None = self.__dict__.get("label")
+        if found is None:
+            parts = name_parts(self.subject)
+            by_type = dict(parts)
+            last = parts[-1][1] if parts else "(no name)"
+            found = next((by_type[k] for k in ("CN", "OU", "O") if by_type.get(k)), last) or "(no name)"
+            self._kept("label", found)
+        return found
+
+    @property
+    def pem(self) -> bytes:
+        """One PEM block (RFC 7468), LF at the end."""
+        text = base64.b64encode(self.der)
+        lines = b"\n".join(text[i : i + 64] for i in range(0, len(text), 64))
+        return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
+
+
+@cache
+def name_parts(name: bytes) -> tuple[tuple[str, str], ...]:
+    """The attributes of an encoded Name in their order, printable: (("C", "GB"), ("CN", "AAA ..."))."""
+    parts = []
+    for relative in der.whole(name).children():
+        for attribute in relative.children():
+            oid, value = list(attribute.children())[:2]
+            kind = oid.oid()
+            text = value.content.decode(_STRING_CODECS.get(value.tag, "latin-1"), "replace")
+            parts.append((_ATTRIBUTE_NAMES.get(kind, kind), printable(text)))
+    return tuple(parts)
+
+
+def name_text(name: bytes) -> str:
+    """An encoded Name as one line in the order it is encoded, printable: `C=GB, O=Sectigo Limited, CN=...`."""
+    return ", ".join(f"{kind}={value}" for kind, value in name_parts(name))
+
+
+@cache
+def canonical_name(name: bytes) -> bytes:
+    """The form in which OpenSSL compares names: strings as UTF-8, lower-case ASCII, inner blanks as one.
+
+    Source: OpenSSL crypto/x509/x_name.c, x509_name_canon; its SHA-1 begins with the hash of CApath links.
+
+    Raises:
+        MalformedError: not a Name, or a string that its type cannot hold (OpenSSL refuses the certificate).
+    """
+    result = []
+    for relative in der.whole(name).listed(der.SEQUENCE):
+        attributes = []
+        for attribute in relative.listed(der.SET):
+            fields = attribute.listed(der.SEQUENCE)
+            if len(fields) != 2:
+                raise MalformedError("a name attribute of other than two parts")
+            oid, value = fields
+            codec = _STRING_CODECS.get(value.tag)
+            if codec is None:
+                encoded = value.raw
+            else:
+                try:
+                    text = value.content.decode(codec)
+                except UnicodeDecodeError as problem:
+                    raise MalformedError(f"a name that is not {codec}") from problem
+                encoded = _element(der.UTF8_STRING, _folded(text).encode("utf-8", "surrogatepass"))
+            attributes.append(_element(der.SEQUENCE, oid.raw + encoded))
+        result.append(_element(der.SET, b"".join(sorted(attributes))))
+    return b"".join(result)
+
+
+def _folded(text: str) -> str:
+    """Blanks (only the ASCII ones) trimmed and collapsed, ASCII letters in lower case."""
+    words = text.translate(_ASCII_LOWER).split(" ")
+    return " ".join(word for word in words if word)
+
+
+# str.lower and str.split() would touch letters and blanks beyond ASCII, which OpenSSL leaves alone.
+_ASCII_LOWER: Final = {**{c: c + 32 for c in range(65, 91)}, **dict.fromkeys((9, 10, 11, 12, 13), 32)}
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
+def name_hash(certificate: Certificate) -> str:
+    """The eight hex digits that OpenSSL's CApath links of this certificate begin with (X509_NAME_hash)."""
+    digest = hashlib.sha1(canonical_name(certificate.subject), usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest[:4], 'little'):08x}"
+
+
+class Kind(StrEnum):
+    """The form of a store; design: interface."""
+
+    PEM_BUNDLE = "pem-bundle"
+    PEM_DIRECTORY = "pem-directory"
+    DER = "der"
+    JKS = "jks"
+    JCEKS = "jceks"
+    PKCS12 = "pkcs12"
+    BCFKS = "bcfks"
+    NSS = "nss"
+    P11_KIT = "p11-kit"
+    KEYCHAIN = "keychain"
+    WINDOWS = "windows"
+    UNKNOWN = "unknown"  # a named path that holds none of these, or nothing
+
+
+class Family(StrEnum):
+    """Whose store it is."""
+
+    OS = "os"
+    PYTHON = "python"
+    JAVA = "java"
+    BROWSER = "browser"
+    NODE = "node"
+    TOOL = "tool"
+    CUSTOM = "custom"
+
+
+class Role(StrEnum):
+    """What a store's trust is for; only `public` ones and PATHs that the user names are counted."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    CLIENT_AUTH = "client-auth"
+    UNKNOWN = "unknown"
+    NOT_A_TRUST_STORE = "not-a-trust-store"
+
+
+class Verdict(StrEnum):
+    """What one reader would say of a chain, or the worst of them for a store."""
+
+    TRUSTED = "trusted"
+    CONDITIONAL = "conditional"
+    DISTRUSTED = "distrusted"
+    UNTRUSTED = "untrusted"
+    UNREADABLE = "unreadable"
+
+
+# Worst first: a store's verdict is the worst over its known readers and the required chains.
+WORST_FIRST: Final = (
+    Verdict.UNREADABLE,
+    Verdict.UNTRUSTED,
+    Verdict.DISTRUSTED,
+    Verdict.CONDITIONAL,
+    Verdict.TRUSTED,
+)
+
+
+class Severity(StrEnum):
+    """How much a finding matters to the verdict."""
+
+    ERROR = "error"  # it makes a verdict bad
+    WARNING = "warning"  # somebody should act
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth saying about a store. `message` is one printable sentence without a full stop."""
+
+    code: str
+    severity: Severity
+    message: str
+    certificate: str | None = None  # SHA-256
+
+
+class EntryKind(StrEnum):
+    """What an entry is to the store that holds it."""
+
+    CERTIFICATE = "certificate"  # a trusted certificate
+    KEY = "key"  # the first certificate of a key entry's chain: JSSE takes it as an anchor, too
+    PLAIN = "plain"  # a certificate that a key store holds without marking it as trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One certificate as it stands in a store.
+
+    `trust` and `reject` are the purposes' OIDs of an OpenSSL TRUSTED CERTIFICATE block; None means no such list.
+    """
+
+    certificate: Certificate
+    position: int  # 0-based, among the entries of its file
+    offset: int | None = None  # bytes from the start of its file
+    alias: str | None = None
+    kind: EntryKind = EntryKind.CERTIFICATE
+    trust: frozenset[str] | None = None
+    reject: frozenset[str] | None = None
+    file: str | None = None  # of a directory: the name inside it
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a library takes from a store, in the order in which it will meet it."""
+
+    entries: tuple[Entry, ...]
+    note: str = ""  # said when the view is poorer than the file, e.g. "opened without its password"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A library does not load the store at all: a program that uses it trusts nobody."""
+
+    reason: str
+    offset: int | None = None  # bytes
+
+
+View = Loaded | Refused
+
+OPENSSL: Final = "openssl"
+"""The view of everything built on OpenSSL's X509_load_cert_crl_file or its hash directories."""
+JAVA_OPEN: Final = "java-open"
+"""The view of a JVM that opens the key store without a password: the default cacerts, a bare -D trustStore."""
+JAVA_PASSWORD: Final = "java-password"  # noqa: S105  a view's name
+"""The view of a JVM that opens it with the configured password, else `changeit`."""
+ALL_FILES: Final = "all-files"
+"""The view of a library that reads every file of a directory whatever its name (Go, GnuTLS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a format module read from a store's bytes: entries of all kinds, damages, and each library's view."""
+
+    kind: Kind
+    entries: tuple[Entry, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    views: Mapping[str, View] = field(default_factory=dict)
+    private_keys: int = 0
+    unverified: bool = False  # an integrity digest that no known password confirms
+    error: str | None = None  # nothing could be read: the store is `unreadable`
+    empty: bool = False  # a valid store of its kind with nothing in it
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One program, or kind of program, that reads a store by a library whose rules `readers.py` knows."""
+
+    reader: str  # a key of readers.READERS
+    how: str  # "the default store", "environment variable SSL_CERT_FILE"
+    program: str | None = None  # path of the program or runtime
+    version: str | None = None
+    password: bool = False  # key stores: a password is configured for it
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A path at which a place module found, or was told of, a trust store. Paths are the root's own: "/etc/..."."""
+
+    path: str
+    family: Family
+    role: Role | None = None  # None: the content decides
+    uses: tuple[Use, ...] = ()
+    source: str | None = None  # what to edit instead, where the store is generated from something
+    owner: str | None = None  # package or tool that brings it
+    named: bool = False  # by PATH or a variable: missing or empty is a row then, and a PATH counts
+    by_user: bool = False  # by PATH
+    own: bool = False  # in trustmend's own environment
+    shadowed_by: str | None = None  # jssecacerts beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One trust store: all the locations that lead to the same file or folder, and what it holds."""
+
+    id: str
+    path: str  # resolved
+    links: tuple[str, ...]  # the other paths that lead here, sorted
+    family: Family
+    role: Role
+    content: Content
+    uses: tuple[Use, ...] = ()
+    source: str | None = None
+    owner: str | None = None
+    sha256: str | None = None  # of the file's bytes; of a directory: of its listing
+    counted: bool = True
+    by_user: bool = False
+    own: bool = False
+    shadowed_by: str | None = None
+    findings: tuple[Finding, ...] = ()  # of finding and opening it, before any judging
