@@ -15,7 +15,6 @@ import errno
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from trustmend.errors import ReadError
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """No trust store is larger (the whole of the web's roots is 0.3 MB); a larger file is reported, not read."""
 _MAX_LINKS = 40  # as the Linux kernel
+_HEAD_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,18 @@ class Host:
     def foreign(self) -> bool:
         """True for another root than the machine's own."""
         return self.root != "/"
+
+    def system_name(self) -> str:
+        """The operating system's name for people (os-release(5), PRETTY_NAME), or "Linux"."""
+        for path in ("/etc/os-release", "/usr/lib/os-release"):
+            try:
+                text = self.read(path, limit=65536).content.decode("utf-8", "replace")
+            except OSError:
+                continue
+            for line in text.splitlines():
+                if line.startswith("PRETTY_NAME="):
+                    return line.partition("=")[2].strip("\"'")
+        return "Linux"
 
     def outside(self, path: str) -> str:
         """The machine's path of an already resolved path of this root."""
@@ -160,6 +172,28 @@ class Host:
             return self.names(path)
         except OSError:
             return []
+
+    def entries(self, real: str) -> os._ScandirIterator[str]:
+        """The entries of a folder whose path is already resolved; for walks, which follow no link. Raises OSError."""
+        return os.scandir(self.outside(real))
+
+    def head(self, real: str, size: int) -> bytes:
+        """The first `size` bytes of a file whose path is already resolved, in one read; for walks.
+
+        Raises:
+            OSError: as `open` says it; ELOOP where a link has taken the file's place.
+        """
+        descriptor = os.open(self.outside(real), _HEAD_FLAGS)
+        try:
+            return os.read(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+    def absolute(self, path: str) -> str:
+        """`path` from this process's folder; below a foreign root, which has no such folder, from its "/"."""
+        if path.startswith("/"):
+            return os.path.normpath("/" + path.lstrip("/")) if ".." not in path.split("/") else path
+        return os.path.normpath("/" + path) if self.foreign else os.path.join(os.getcwd(), path)
 
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES) -> FileBytes:
         """The content of the regular file that `path` leads to.
@@ -253,8 +287,3 @@ def _type_name(mode: int) -> str:
         if test(mode):
             return name
     return "special file"
-
-
-def display_name() -> str:
-    """How this process was started, for hints: `trustmend`."""
-    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "trustmend"

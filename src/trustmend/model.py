@@ -9,7 +9,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -42,6 +42,8 @@ _STRING_CODECS: Final[Mapping[int, str]] = {
     30: "utf-16-be",  # BMPString
 }
 _KEY_CERT_SIGN_BIT: Final = 5  # RFC 5280 4.2.1.3
+_NEVER_BEGINS: Final = datetime.max.replace(tzinfo=UTC)
+RSA_KEY: Final = "1.2.840.113549.1.1.1"
 SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"
 ANY_PURPOSE: Final = "2.5.29.37.0"
 
@@ -71,6 +73,23 @@ class Extension:
     oid: str
     critical: bool
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKeyId:
+    """The parts of an authority key identifier (RFC 5280 4.2.1.1)."""
+
+    key_id: bytes | None = None
+    issuer: bytes | None = None  # the issuer name of the issuer's certificate, as encoded
+    serial: int | None = None  # of the issuer's certificate
+
+    def allows(self, issuer: Certificate) -> bool:
+        """Whether nothing here speaks against `issuer` (X509_check_akid of OpenSSL). Raises MalformedError."""
+        if self.key_id is not None and issuer.subject_key_id not in (None, self.key_id):
+            return False
+        if self.serial is not None and self.serial != issuer.serial:
+            return False
+        return self.issuer is None or canonical_name(self.issuer) == canonical_name(issuer.issuer)
 
 
 class Certificate:
@@ -110,14 +129,18 @@ class Certificate:
         self.subject = tbs[at + 4].raw
         self.spki = tbs[at + 5].raw
         self._tbs = (tbs[at], tbs[at + 1], tbs[at + 3], tuple(tbs[at + 6 :]), outer[1])
-        # OpenSSL refuses a certificate whose names or dates it cannot decode; so the reason is found here.
+        # OpenSSL refuses a certificate whose names it cannot decode; so the reason is found here.
         canonical_name(self.subject)
         canonical_name(self.issuer)
         validity = self._tbs[2].listed(der.SEQUENCE)
         if len(validity) != 2:
             raise MalformedError("a validity of other than two times")
-        self.not_before = der.instant(validity[0])
-        self.not_after = der.instant(validity[1])
+        try:
+            self.not_before = der.instant(validity[0])
+            self.not_after = der.instant(validity[1])
+        except MalformedError:
+            # OpenSSL loads it and holds it valid at no time at all; so no reader trusts a path through it.
+            self.not_before, self.not_after = _NEVER_BEGINS, _NEVER_BEGINS
 
     not_before: datetime  # aware, UTC
     not_after: datetime  # aware, UTC; the last second in which it is valid
@@ -205,14 +228,19 @@ class Certificate:
         return None if extension is None else der.whole(extension.value).expect(der.OCTET_STRING).content
 
     @property
-    def authority_key_id(self) -> tuple[bytes | None, int | None]:
-        """(key id, serial of the issuer's own certificate); either may be absent (RFC 5280 4.2.1.1)."""
+    def authority_key_id(self) -> AuthorityKeyId:
+        """What the AKI says of the issuer's own certificate; all absent without it. Raises MalformedError."""
         extension = self.extensions.get("2.5.29.35")
         if extension is None:
-            return None, None
-        fields = {f.tag: f.content for f in der.whole(extension.value).listed(der.SEQUENCE)}
+            return AuthorityKeyId()
+        fields = {f.tag: f for f in der.whole(extension.value).listed(der.SEQUENCE)}
         serial = fields.get(0x82)
-        return fields.get(0x80), None if serial is None else int.from_bytes(serial, "big", signed=True)
+        names = [n for n in fields[0xA1].children() if n.tag == 0xA4] if 0xA1 in fields else []
+        return AuthorityKeyId(
+            fields[0x80].content if 0x80 in fields else None,
+            next(names[0].children()).raw if names else None,
+            None if serial is None else int.from_bytes(serial.content, "big", signed=True),
+        )
 
     @property
     def self_issued(self) -> bool:
@@ -225,10 +253,7 @@ class Certificate:
         if not self.self_issued:
             return False
         try:
-            key_id, serial = self.authority_key_id
-            if serial is not None and serial != self.serial:
-                return False
-            return key_id is None or self.subject_key_id is None or key_id == self.subject_key_id
+            return self.authority_key_id.allows(self)
         except MalformedError:
             return False
 
@@ -247,14 +272,24 @@ class Certificate:
         return self.version < 3 and self.self_issued
 
     @property
+    def key_algorithm(self) -> str:
+        """The OID of the key's algorithm. Raises MalformedError."""
+        return next(next(der.whole(self.spki).children()).children()).oid()
+
+    @property
+    def rsa_bits(self) -> int | None:
+        """The size of an RSA key in bits; None for another kind of key. Raises MalformedError."""
+        if self.key_algorithm != RSA_KEY:
+            return None
+        key = list(der.whole(self.spki).children())[1].content[1:]
+        return next(der.whole(key).children()).integer().bit_length()
+
+    @property
     def label(self) -> str:
         """The name people know it by: CN, else the last OU, O or part; printable, never empty."""
         found: str | None = self.__dict__.get("label")
         if found is None:
-            parts = name_parts(self.subject)
-            by_type = dict(parts)
-            last = parts[-1][1] if parts else "(no name)"
-            found = next((by_type[k] for k in ("CN", "OU", "O") if by_type.get(k)), last) or "(no name)"
+            found = name_label(self.subject)
             self._kept("label", found)
         return found
 
@@ -279,6 +314,14 @@ def name_parts(name: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(parts)
 
 
+def name_label(name: bytes) -> str:
+    """What people call the bearer of an encoded Name: CN, else the last OU, O or part; printable, never empty."""
+    parts = name_parts(name)
+    by_type = dict(parts)
+    last = parts[-1][1] if parts else ""
+    return next((by_type[k] for k in ("CN", "OU", "O") if by_type.get(k)), last) or "(no name)"
+
+
 def name_text(name: bytes) -> str:
     """An encoded Name as one line in the order it is encoded, printable: `C=GB, O=Sectigo Limited, CN=...`."""
     return ", ".join(f"{kind}={value}" for kind, value in name_parts(name))
@@ -301,6 +344,7 @@ def canonical_name(name: bytes) -> bytes:
             if len(fields) != 2:
                 raise MalformedError("a name attribute of other than two parts")
             oid, value = fields
+            oid.oid()  # so that showing the name can never fail
             codec = _STRING_CODECS.get(value.tag)
             if codec is None:
                 encoded = value.raw
@@ -353,7 +397,6 @@ class Kind(StrEnum):
     P11_KIT = "p11-kit"
     KEYCHAIN = "keychain"
     WINDOWS = "windows"
-    UNKNOWN = "unknown"  # a named path that holds none of these, or nothing
 
 
 class Family(StrEnum):
@@ -465,6 +508,8 @@ JAVA_OPEN: Final = "java-open"
 """The view of a JVM that opens the key store without a password: the default cacerts, a bare -D trustStore."""
 JAVA_PASSWORD: Final = "java-password"  # noqa: S105  a view's name
 """The view of a JVM that opens it with the configured password, else `changeit`."""
+NSS: Final = "nss"
+"""The view of NSS: what a database trusts to issue for TLS servers, and what it bars."""
 ALL_FILES: Final = "all-files"
 """The view of a library that reads every file of a directory whatever its name (Go, GnuTLS)."""
 
@@ -492,6 +537,7 @@ class Use:
     program: str | None = None  # path of the program or runtime
     version: str | None = None
     password: bool = False  # key stores: a password is configured for it
+    secret: str | None = field(default=None, repr=False)  # that password, where its place is known; never printed
 
 
 @dataclass(frozen=True, slots=True)

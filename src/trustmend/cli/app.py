@@ -10,6 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from trustmend import __version__
+from trustmend.cli import audit
 from trustmend.errors import Exit, TrustError
 
 # Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
@@ -67,6 +68,10 @@ def global_options(
         color=not (no_color or os.environ.get("NO_COLOR")),
         verbosity=-1 if quiet else int(verbose),
     )
+
+
+for _command in (audit.audit, audit.stores, audit.show):
+    app.command(epilog=audit.EXITS)(_command)
 
 
 def main() -> None:

@@ -1,0 +1,181 @@
+"""The folders that bundles lie in: where they are, whose they must be, and what may be in one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from trustmend.bundle_manifest import MANIFEST
+from trustmend.errors import BundleError, MalformedError
+from trustmend.host import Host
+from trustmend.model import Certificate, printable
+
+_MAX_BYTES: Final = 1024 * 1024  # one certificate takes a few kilobytes
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----")
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_KEY_MARK: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
+# PKCS #8, PKCS #1, SEC 1 and PKCS #12 all begin with a SEQUENCE whose first part is a small version number; no
+# certificate does. An encrypted PKCS #8 begins with the OID of its encryption. JKS and JCEKS have magic numbers.
+_KEY_DER: Final = re.compile(
+    rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80)(?:\x02\x01[\x00-\x03]"
+    rb"|\x30(?:[\x00-\x7f]|\x81.|\x82..)\x06.\x2a\x86\x48\x86\xf7\x0d\x01(?:\x05|\x0c))",
+    re.DOTALL,
+)
+_KEY_STORES: Final = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
+
+
+@cache
+def builtin_folder() -> str:
+    """The folder of the shipped bundles: beside the installed package, else in its checkout.
+
+    Raises:
+        BundleError: it is in neither place.
+    """
+    package = os.path.dirname(os.path.realpath(__file__))
+    beside = f"{package}/bundles"
+    if os.path.isdir(beside):
+        return beside
+    source, checkout = os.path.dirname(package), os.path.dirname(os.path.dirname(package))
+    if os.path.basename(source) == "src" and os.path.isdir(f"{checkout}/bundles"):
+        return f"{checkout}/bundles"
+    raise BundleError("the shipped bundles are missing from this installation", hint="install trustmend again")
+
+
+def site_folder() -> str:
+    """Where an administrator puts bundles for all users."""
+    from platformdirs import site_config_dir
+
+    return f"{site_config_dir('trustmend', appauthor=False)}/bundles"
+
+
+def user_folder() -> str:
+    """Where the caller puts bundles."""
+    from platformdirs import user_config_dir
+
+    return f"{user_config_dir('trustmend', appauthor=False)}/bundles"
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of the bundles in a folder of bundles, sorted; none where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if os.path.isfile(f"{folder}/{name}/{MANIFEST}"))
+    except OSError:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one bundle, all read at once."""
+
+    folder: str
+    content: Mapping[str, bytes]
+
+    def manifest(self) -> bytes:
+        """The manifest's bytes. Raises BundleError."""
+        if MANIFEST not in self.content:
+            raise BundleError(
+                f"`{printable(self.folder)}` is no bundle: it has no {MANIFEST}",
+                hint="`trustmend bundle new` makes a bundle from certificate files",
+            )
+        return self.content[MANIFEST]
+
+    def certificate(self, file: str) -> Certificate:
+        """The certificate in a PEM file that holds nothing but this one. Raises BundleError."""
+        path = printable(f"{self.folder}/{file}")
+        if file not in self.content:
+            raise BundleError(f"`{path}`, which the manifest names, is missing")
+        content = self.content[file]
+        blocks = len(_BLOCK.findall(content))
+        found = _CERTIFICATE.search(content)
+        if blocks > 1:
+            raise BundleError(f"`{path}` holds {blocks} PEM blocks", hint="one certificate per file, and nothing else")
+        if found is None:
+            raise BundleError(f"`{path}` holds no whole PEM certificate")
+        try:
+            return Certificate.of(base64.b64decode(b"".join(found[1].split()), validate=True))
+        except (binascii.Error, MalformedError) as problem:
+            raise BundleError(f"`{path}` holds a damaged certificate: {problem}") from problem
+
+
+def read(host: Host, folder: str, *, guarded: bool) -> Files:
+    """Every file of a bundle's folder, none of them a private key. Folders in it are not looked into.
+
+    Args:
+        host: this machine.
+        folder: an absolute path.
+        guarded: others than root and the caller must not be able to write it.
+
+    Raises:
+        BundleError: for a file that cannot be read, is too large, leads out of the folder or holds a private key.
+    """
+    if guarded:
+        _guard(folder)
+    content: dict[str, bytes] = {}
+    try:
+        found = host.names(folder)
+    except OSError as problem:
+        raise BundleError(f"`{printable(folder)}` cannot be read: {problem.strerror}") from problem
+    for name in found:
+        path = f"{folder}/{name}"
+        if os.path.islink(path) and not _inside(folder, path):
+            raise BundleError(
+                f"`{printable(path)}` is a link that leads out of its folder", hint="put a copy in its place"
+            )
+        if not os.path.isfile(path):
+            continue
+        try:
+            file = host.read(path, limit=_MAX_BYTES)
+        except OSError as problem:
+            raise BundleError(f"`{printable(path)}` cannot be read: {problem.strerror}") from problem
+        if guarded:
+            _owned(path, file.status)
+        if holds_private_key(file.content):
+            raise BundleError(
+                f"`{printable(path)}` holds a private key", hint="a bundle is public: keep the key elsewhere"
+            )
+        content[name] = file.content
+    return Files(folder, content)
+
+
+def holds_private_key(content: bytes) -> bool:
+    """Whether these are the bytes of a private key or of a key store, as far as their form tells."""
+    start = content[:32]
+    return bool(_KEY_MARK.search(content) or _KEY_DER.match(start) or start.startswith(_KEY_STORES))
+
+
+def _inside(folder: str, path: str) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + "/")
+
+
+def _guard(folder: str) -> None:
+    """Refuse a folder that others can change; for root also one of the folders above. Raises BundleError."""
+    here = os.path.realpath(folder)
+    _owned(here, os.stat(here))
+    while os.geteuid() == 0 and here != "/":
+        here = os.path.dirname(here)
+        status = os.stat(here)
+        if not status.st_mode & stat.S_ISVTX:  # in /tmp nobody can move what is another's
+            _owned(here, status)
+
+
+def _owned(path: str, status: os.stat_result) -> None:
+    """Refuse what others can write. A group of one's own may: many systems give every user one, and umask 002."""
+    caller = os.geteuid()
+    loose = stat.S_IWOTH | (stat.S_IWGRP if caller == 0 else 0)
+    if status.st_uid not in (0, caller):
+        raise BundleError(
+            f"`{printable(path)}` belongs to another user, who could change the bundle",
+            hint="copy the bundle to a folder of your own",
+        )
+    if status.st_mode & loose:
+        raise BundleError(
+            f"`{printable(path)}` can be written by other users, who could change the bundle",
+            hint="take the right away with `chmod go-w`, once you know that the content is right",
+        )

@@ -1,0 +1,81 @@
+"""Where the trust stores of a host are: all places together, or what the user named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from trustmend.model import Family, Location
+from trustmend.places import environment, java, os_store, python, tree
+
+if TYPE_CHECKING:
+    from trustmend.host import Host
+    from trustmend.places.tree import Survey
+
+
+class Place(Protocol):
+    """What a place module offers: it reads, and yields every path it knows of, links unresolved."""
+
+    def __call__(self, host: Host, survey: Survey) -> Iterator[Location]: ...
+
+
+PLACES: Final[Mapping[str, Place]] = {
+    "os": os_store.locations,
+    "python": python.locations,
+    "java": java.locations,
+    "environment": environment.locations,
+}
+
+
+def discover(
+    host: Host,
+    *,
+    paths: Sequence[str] = (),
+    scan: Sequence[str] = (),
+    survey: Survey | None = None,
+    network: bool = False,
+    progress: Callable[[int], None] | None = None,
+    unreadable: Callable[[str, int], None] | None = None,
+) -> list[Location]:
+    """All locations, several of which may lead to one file; in the order of the places.
+
+    Args:
+        host: whose.
+        paths: replace the discovery. Relative ones start from this process's folder; with another root all paths
+            are that root's own and relative ones start from its "/".
+        scan: folders searched by content; of the places then only what is below them. With `paths`, both.
+        survey: made before, by `tree.start_survey`; else made here if it is needed.
+        network: scan other machines' file systems, too.
+        progress: called now and then with the number of files that the scan looked at.
+        unreadable: called for each scanned folder with the number of files and folders below it that it could not read.
+    """
+    found: list[Location] = []
+    if paths:
+        found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in paths]
+    else:
+        known = tree.survey(host) if survey is None else survey
+        for place in PLACES.values():
+            found += place(host, known)
+        if scan:
+            below = tuple(host.absolute(folder).rstrip("/") + "/" for folder in scan)
+            found = [one for one in found if f"{one.path}/".startswith(below)]
+    for folder in scan:
+        hits = tree.scan(host, host.absolute(folder), network=network, progress=progress)
+        found += [Location(path, Family.CUSTOM) for path in sorted(hits)]
+        if unreadable is not None and hits.unreadable:
+            unreadable(folder, hits.unreadable)
+    own = () if host.foreign else own_folders()
+    return [replace(one, own=True) if one.path.startswith(own) else one for one in found] if own else found
+
+
+def own_folders() -> tuple[str, ...]:
+    """The folders, with a "/" at the end, of trustmend's own environment and checkout: not a part of the host."""
+    own = []
+    if sys.prefix != sys.base_prefix:
+        own.append(sys.prefix.rstrip("/") + "/")
+    here, _, source = __file__.rpartition("/src/trustmend/")
+    if source and here:
+        own.append(here + "/")
+    return tuple(own)

@@ -1,0 +1,54 @@
+"""All formats that are known, in the order in which content is tried. Explicit: nothing is loaded by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trustmend.formats import bcfks, der_certificate, jks, nss, pem, pkcs12
+from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Kind, Refused, View
+
+_HEAD_BYTES: Final = 4096
+_BY_MAGIC: Final = (jks, pkcs12, bcfks, nss, der_certificate)
+"""Formats that their first bytes tell. PEM comes last: it may stand anywhere in a file."""
+
+
+def recognise(content: bytes) -> Kind | None:
+    """What the bytes are, by their content alone; None for what is no form of trust store."""
+    head = content[:_HEAD_BYTES]
+    for module in _BY_MAGIC:
+        if kind := module.recognise(head):
+            return kind
+    return pem.recognise(content)
+
+
+def read(content: bytes, kind: Kind, password: str | None) -> Content:
+    """The entries of a store of a kind that Python reads itself; never raises for bad content.
+
+    Args:
+        content: the file's bytes.
+        kind: what `recognise` said; not BCFKS, which needs a JVM (`bcfks.read`).
+        password: the configured one, for key stores.
+    """
+    match kind:
+        case Kind.JKS | Kind.JCEKS:
+            return jks.read(content, password)
+        case Kind.PKCS12:
+            return pkcs12.read(content, password)
+        case Kind.NSS:
+            return nss.read(content)
+        case Kind.DER:
+            return der_certificate.read(content)
+        case _:
+            return pem.read(content)
+
+
+def nothing_known(content: bytes, kind: Kind) -> Content:
+    """The content of a file that holds no form of trust store, judged as one of `kind`: every reader refuses it."""
+    what = "the file is empty" if not content else "it holds neither a certificate nor a key store"
+    java = Refused(f"{what}; a JVM that opens it fails at every TLS connection")
+    views: dict[str, View] = {
+        OPENSSL: Refused(f"{what}; OpenSSL fails with `no certificate or crl found`"),
+        JAVA_OPEN: java,
+        JAVA_PASSWORD: java,
+    }
+    return Content(kind, views=views, empty=True)

@@ -1,0 +1,138 @@
+"""The rules of the libraries that read trust stores: one row per reader, data for `validate`.
+
+A row is added when a library decides differently about some store or chain, and its source says where from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Kind, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one library reads a store and builds a path.
+
+    view: which view of a store it meets (`model.Content.views`).
+    first_match: it takes the first time-valid issuer that it meets and never goes back (OpenSSL); otherwise every
+        path is tried (JSSE).
+    partial_chain: a certificate of the store ends a path even when it is no root.
+    anchor_dates: the anchor, too, must be valid at the time.
+    strict: RFC 5280's demands on CA certificates are enforced (OpenSSL's X509_V_FLAG_X509_STRICT).
+    min_rsa_bits: of every CA key in the path.
+    weak_digests: signature digests that are refused below the anchor.
+    """
+
+    id: str
+    title: str
+    view: str
+    first_match: bool
+    partial_chain: bool
+    anchor_dates: bool
+    strict: bool
+    min_rsa_bits: int
+    weak_digests: frozenset[str]
+    source: str
+
+
+_OPENSSL_WEAK: Final = frozenset({"md2", "md5", "sha1"})
+
+READERS: Final[Mapping[str, Reader]] = {
+    reader.id: reader
+    for reader in (
+        Reader(
+            "openssl-3",
+            "OpenSSL 1.1.1 and 3",
+            view=OPENSSL,
+            first_match=True,
+            partial_chain=False,
+            anchor_dates=True,
+            strict=False,
+            # Security level 1, the library's default; Debian's level 2 asks for 2048, which every root here has.
+            min_rsa_bits=1024,
+            weak_digests=_OPENSSL_WEAK,
+            source="crypto/x509/x509_vfy.c: build_chain, get1_trusted_issuer, check_auth_level, internal_verify",
+        ),
+        Reader(
+            "python-3.12",
+            "Python up to 3.12",
+            view=OPENSSL,
+            first_match=True,
+            partial_chain=False,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=2048,
+            weak_digests=_OPENSSL_WEAK,
+            # Modules/_ssl.c sets SECLEVEL=2 since 3.10.
+            source="Lib/ssl.py create_default_context up to 3.12: OpenSSL's rules, security level 2",
+        ),
+        Reader(
+            "python-3.13",
+            "Python 3.13 and later",
+            view=OPENSSL,
+            first_match=True,
+            partial_chain=True,
+            anchor_dates=True,
+            strict=True,
+            min_rsa_bits=2048,
+            weak_digests=_OPENSSL_WEAK,
+            source="Lib/ssl.py create_default_context since 3.13: VERIFY_X509_PARTIAL_CHAIN | VERIFY_X509_STRICT",
+        ),
+        Reader(
+            "curl",
+            "curl with OpenSSL",
+            view=OPENSSL,
+            first_match=True,
+            partial_chain=True,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=_OPENSSL_WEAK,
+            source="lib/vtls/openssl.c: X509_V_FLAG_PARTIAL_CHAIN",
+        ),
+        Reader(
+            "jsse",
+            "JVM (JSSE)",
+            view=JAVA_OPEN,
+            first_match=False,
+            partial_chain=True,
+            anchor_dates=False,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=frozenset({"md2", "md5"}),
+            source="sun.security.validator.PKIXValidator and sun.security.provider.certpath of JDK 17 and 25",
+        ),
+        Reader(
+            "nss",
+            "NSS",
+            view=NSS,
+            first_match=False,
+            partial_chain=True,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=1023,
+            weak_digests=_OPENSSL_WEAK,
+            source="lib/certhigh/certvfy.c: a certificate with the flag C ends a path, p bars it; seen with certutil -V",
+        ),
+    )
+}
+
+_KEY_STORES: Final = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12, Kind.BCFKS})
+
+
+def default_use(kind: Kind) -> Use:
+    """The reader that a store of this kind is judged for while no program is known to read it."""
+    if kind in _KEY_STORES:
+        return Use("jsse", "no reader known: judged as a JVM that opens it with its password", password=True)
+    if kind is Kind.NSS:
+        return Use("nss", "every program that opens the database with NSS")
+    return Use("openssl-3", "no reader known: judged as OpenSSL 3")
+
+
+def view_of(use: Use) -> str:
+    """Which of a store's views (`model.Content.views`) this use of it meets."""
+    view = READERS[use.reader].view
+    return JAVA_PASSWORD if view == JAVA_OPEN and use.password else view

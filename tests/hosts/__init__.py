@@ -1,0 +1,1 @@
+"""The real machines and programs that the tests compare with."""
