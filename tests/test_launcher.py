@@ -1,4 +1,4 @@
-"""`scripts/trustmend` from copies of the checkout, with the real pip: what the first start makes, and what later ones do.
+"""`scripts/trustmend` from copies of the checkout, with the real pip: what the first start makes, what later ones do.
 
 As root the starts run as nobody, so that the whole of a user's case is tested there too; root's own case has a
 /var/cache of its own.
@@ -112,7 +112,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int, int]]:
 @pytest.fixture(scope="module")
 def pip_settings(network_env: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """pip's way to its index, and one cache of downloads for all first starts."""
-    folder = tempfile.mkdtemp(prefix="trustmend-pip-", dir="/tmp")  # noqa: S108  # nobody must reach it
+    folder = tempfile.mkdtemp(prefix="trustmend-pip-", dir="/tmp")  # nobody must reach it
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     yield {**network_env, "PIP_CACHE_DIR": folder}
@@ -120,7 +120,7 @@ def pip_settings(network_env: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 
 def _fresh(pip_settings: Mapping[str, str]) -> Iterator[Copy]:
-    top = Path(tempfile.mkdtemp(prefix="trustmend-launcher-", dir="/tmp"))  # noqa: S108  # as above
+    top = Path(tempfile.mkdtemp(prefix="trustmend-launcher-", dir="/tmp"))  # as above
     top.chmod(0o755)
     yield Copy(copy_checkout(top).top, pip_settings)
     shutil.rmtree(top)

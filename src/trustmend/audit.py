@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,6 @@ from trustmend.model import (
     WORST_FIRST,
     Certificate,
     Finding,
-    Kind,
     Loaded,
     Refused,
     Severity,
@@ -215,8 +214,8 @@ def _path_findings(chains: Sequence[ChainVerdict], lenses: Sequence[_Lens], at: 
                 yield from _anchor_findings(judged.chain, row, lens.reader)
             elif row.verdict is Verdict.UNTRUSTED and _order_decides(judged.chain, lens, at):
                 text = (
-                    f"the order of the certificates decides for {lens.reader.title}: {judged.chain.path[-1].label} is in "
-                    f"the store, behind a certificate of the same name that is taken first"
+                    f"the order of the certificates decides for {lens.reader.title}: {judged.chain.path[-1].label} "
+                    "is in the store, behind a certificate of the same name that is taken first"
                 )
                 yield Finding("order-dependent", Severity.ERROR, text, judged.chain.path[-1].sha256)
 
@@ -276,7 +275,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]|certificationauthority|\bca\b", "", text.replace("_", " "))
 
 
-def _alias_finding(alias: str, certificate: Certificate, known: Sequence[Certificate]) -> Iterator[Finding]:
+def _alias_finding(alias: str, certificate: Certificate, known: Iterable[Certificate]) -> Iterator[Finding]:
     """A finding where the alias is the name of a bundle's certificate and the entry is neither it nor its twin."""
     plain = _plain(alias)
     for other in known:

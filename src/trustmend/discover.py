@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from trustmend.places.tree import Survey
 
 
+_ROOTS_CACHE: Final = "/var/cache/trustmend/"
+"""Where `scripts/trustmend` and `scripts/test` keep what they make for root."""
+
+
 class Place(Protocol):
     """What a place module offers: it reads, and yields every path it knows of, links unresolved."""
 
@@ -66,13 +70,24 @@ def discover(
         found += [Location(path, Family.CUSTOM) for path in sorted(hits)]
         if unreadable is not None and hits.unreadable:
             unreadable(folder, hits.unreadable)
+    found = list(_unrepeated(found))
     own = () if host.foreign else own_folders()
     return [replace(one, own=True) if one.path.startswith(own) else one for one in found] if own else found
 
 
+def _unrepeated(locations: Sequence[Location]) -> Iterator[Location]:
+    """All but those that say nothing beyond a path that another place has said, too."""
+    seen: set[str] = set()
+    for one in locations:
+        if one.path in seen and one.role is None and not one.uses and not one.named:
+            continue
+        seen.add(one.path)
+        yield one
+
+
 def own_folders() -> tuple[str, ...]:
-    """The folders, with a "/" at the end, of trustmend's own environment and checkout: not a part of the host."""
-    own = []
+    """The folders, with a "/" at the end, of trustmend's own environments and checkout: not a part of the host."""
+    own = [_ROOTS_CACHE]
     if sys.prefix != sys.base_prefix:
         own.append(sys.prefix.rstrip("/") + "/")
     here, _, source = __file__.rpartition("/src/trustmend/")

@@ -115,7 +115,7 @@ READERS: Final[Mapping[str, Reader]] = {
             strict=False,
             min_rsa_bits=1023,
             weak_digests=_OPENSSL_WEAK,
-            source="lib/certhigh/certvfy.c: a certificate with the flag C ends a path, p bars it; seen with certutil -V",
+            source="lib/certhigh/certvfy.c: the flag C ends a path, p bars the certificate; seen with certutil -V",
         ),
     )
 }

@@ -171,8 +171,8 @@ def test_trusted_certificate_blocks_keep_their_trust_and_reject_lists(tmp_path: 
 
     (entry,) = pem_format.read(block).entries
 
-    assert entry.reject == {SERVER_AUTH}
-    assert entry.trust == {"1.3.6.1.5.5.7.3.4"}
+    assert entry.reject == frozenset({SERVER_AUTH})
+    assert entry.trust == frozenset({"1.3.6.1.5.5.7.3.4"})
     assert entry.certificate == certificate("root-usertrust-rsa")
 
 

@@ -113,6 +113,7 @@ def test_arch(root: Root) -> None:
         root.file(f"{extracted}/tls-ca-bundle.pem"),
         root.file(f"{extracted}/java-cacerts.jks"),
         root.link("/etc/ssl/certs/ca-certificates.crt", "../../ca-certificates/extracted/tls-ca-bundle.pem"),
+        root.link("/etc/ssl/cert.pem", "certs/ca-certificates.crt"),
     }
     root.file(f"{extracted}/cadir/fc5a8f99.0")
     root.file("/etc/ca-certificates/trust-source/anchors/mine.crt")

@@ -64,22 +64,9 @@ def test_any_head_is_judged_without_an_error(tail: bytes, start: bytes) -> None:
 
 
 def test_a_v1_certificate_in_der_is_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=v1", "-keyout", "key.pem"]
-        + ["-out", "cert.der", "-outform", "DER", "-config", "/dev/null", "-section", "none"],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:  # older openssl wants a section
-        (tmp_path / "req.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=v1", "-keyout", "key.pem"]
-            + ["-out", "cert.der", "-outform", "DER", "-config", "req.cnf"],
-            cwd=tmp_path,
-            capture_output=True,
-            check=True,
-        )
+    (tmp_path / "req.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")  # no extensions, and so version 1
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=v1 -keyout key.pem -out cert.der -outform DER"
+    subprocess.run([*command.split(), "-config", "req.cnf"], cwd=tmp_path, capture_output=True, check=True)
 
     assert is_store((tmp_path / "cert.der").read_bytes(), "cert.der")
 
@@ -205,7 +192,7 @@ def test_unreadable_folders_are_counted(root: Root) -> None:
     os.chmod(root.folder / "opt/closed", 0)
     os.chmod(root.folder / "opt/shut.pem", 0)
     for folder in (root.folder, *list(root.folder.parents)[:-2]):
-        os.chmod(folder, 0o755)  # under pytest's own folder, which is root's alone
+        folder.chmod(0o711)  # under pytest's own folder, which is root's alone
     reading, writing = os.pipe()
     if (pid := os.fork()) == 0:
         try:

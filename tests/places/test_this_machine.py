@@ -16,7 +16,10 @@ from trustmend.host import Host
 from trustmend.model import Family
 from trustmend.places.names import TESTS
 
-NAMES = "cacert.pem cacerts.txt cacerts jssecacerts ca-certificates.crt roots.pem ca-bundle.crt cert.pem".split()
+NAMES = (
+    "cacert.pem", "cacerts.txt", "cacerts", "jssecacerts", "ca-certificates.crt", "roots.pem", "ca-bundle.crt",
+    "cert.pem",
+)  # fmt: skip
 ELSEWHERE = ("/tmp/", "/proc/", "/var/tmp/", "/etc/default/", "/mnt/", "/media/", "/run/")  # noqa: S108
 
 

@@ -141,7 +141,7 @@ def show(
 def _judge_all(
     settings: Settings, host: Host, where: _Where, names: Sequence[str], when: datetime
 ) -> tuple[list[Judged], list[Bundle]]:
-    """All stores with their verdicts. The search runs in a child process beside the loading of libraries and bundles."""
+    """All stores with their verdicts. The search runs in a child process while this one loads code and bundles."""
     from trustmend.places import tree
 
     pending = None if where.paths else tree.start_survey(host)

@@ -6,14 +6,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from trustmend.advice import next_step
-from trustmend.audit import ChainVerdict, Judged, ReaderVerdict, Summary
+from trustmend.audit import ChainVerdict, Judged, Summary
 from trustmend.bundle import Bundle, Chain
 from trustmend.model import (
     WORST_FIRST,
     Certificate,
     Entry,
     Finding,
-    Loaded,
     Role,
     Severity,
     Store,
@@ -36,7 +35,7 @@ _COLOURS = {
 _SHOWN_LACKS = 3
 
 
-def plain(text: str, colour: str) -> str:  # noqa: ARG001  the signature of Paint
+def plain(text: str, colour: str) -> str:
     """No colours."""
     return text
 
@@ -57,7 +56,8 @@ def headline(summary: Summary, judged: Sequence[Judged], bundles: Sequence[Bundl
         verb = "trusts" if len(depends) == 1 else "trust"
         parts.append(f"{count} {verb}{who or ' them'} only if the server also sends a cross-sign")
     if summary.unreadable:
-        count = str(summary.unreadable) if parts or summary.trusted else f"{summary.unreadable} of {_stores(summary.stores)}"
+        alone = not parts and not summary.trusted
+        count = f"{summary.unreadable} of {_stores(summary.stores)}" if alone else str(summary.unreadable)
         parts.append(f"{count} could not be read")
     if not refused and not depends and summary.trusted:
         titles = _join(c.title for b in bundles for c in b.chains if c.required)
