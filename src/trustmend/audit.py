@@ -223,7 +223,7 @@ def _path_findings(chains: Sequence[ChainVerdict], lenses: Sequence[_Lens], at: 
 def _anchor_findings(chain: Chain, row: ReaderVerdict, reader: Reader) -> Iterator[Finding]:
     anchor = row.path[-1]
     if not anchor.self_signed:
-        text = f"{reader.title} trusts {chain.title} by {anchor.label}, which is no root; others refuse it"
+        text = f"{reader.title} trusts {chain.title} by {anchor.label}, which is no root: not every reader would stop there"
         yield Finding("anchored-at-non-root", Severity.WARNING, text, anchor.sha256)
     usual = min(c.not_after for c in chain.path)
     if row.expires is not None and row.expires < usual:

@@ -1,0 +1,1 @@
+"""The real readers of trust stores, asked what they make of a store."""
