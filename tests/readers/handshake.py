@@ -20,7 +20,7 @@ def ask(store: str, folder: bool, chain: str, key: str) -> "str | None":
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(chain, key)
     try:
-        client = ssl.create_default_context(**{"capath" if folder else "cafile": store})
+        client = ssl.create_default_context(cafile=None if folder else store, capath=store if folder else None)
         shake(client, server)
     except (ssl.SSLError, OSError) as problem:
         return str(problem) or type(problem).__name__
