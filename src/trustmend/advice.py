@@ -57,7 +57,7 @@ def _for_missing(judged: Judged) -> str:
             to = f"add {what} to {store.source}" if store.source else f"add {what}"
             return f"update the ca-certificates package, or {to} and run the system's update command"
         case Family.PYTHON:
-            return f"upgrade the package that brings it ({store.owner or 'certifi'}), or add {what}"
+            return f"upgrade the package that brings it, or add {what}"
         case Family.JAVA:
             to = f"{store.source}, from which it is made" if store.source else "it with keytool -importcert"
             return f"update the JDK or its cacerts package, or add {what} to {to}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from trustmend.bundle import Bundle, BundleCertificate, Chain
 from trustmend.model import (
@@ -22,6 +23,8 @@ from trustmend.model import (
 )
 from trustmend.readers import READERS, Reader, default_use, view_of
 from trustmend.validate import Anchors, Outcome, validate
+
+_REFUSED: Final = "refused-by-reader: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +143,14 @@ def _judge_chain(bundle: Bundle, chain: Chain, store: Store, lenses: Sequence[_L
 def _ask(chain: Chain, lens: _Lens, at: datetime) -> ReaderVerdict:
     """One reader's verdict on one chain: with what servers normally send, then with each cross-sign."""
     if isinstance(lens.view, Refused):
-        return ReaderVerdict(lens.reader.id, Verdict.UNTRUSTED, f"refused-by-reader: {lens.view.reason}")
+        return ReaderVerdict(lens.reader.id, Verdict.UNTRUSTED, f"{_REFUSED}{lens.view.reason}")
     normal = _validate(chain, chain.path, lens, at)
     if normal.verdict is Verdict.UNTRUSTED:
         for alternate in chain.alternates:
             other = _validate(chain, alternate, lens, at)
             if other.verdict is Verdict.TRUSTED:
                 crosses = " and ".join(c.label for c in alternate[1:-1]) or alternate[-1].label
-                rule = f"only if the server also sends {crosses} signed by {alternate[-1].label}; {other.rule}"
+                rule = f"only if the server also sends {crosses} signed by {alternate[-1].label}"
                 return ReaderVerdict(lens.reader.id, Verdict.CONDITIONAL, rule, other.path, other.expires)
     rule = normal.rule
     if lens.view.note and normal.verdict is Verdict.UNTRUSTED:
@@ -163,7 +166,9 @@ def _validate(chain: Chain, path: Sequence[Certificate], lens: _Lens, at: dateti
 
 def _reason(chain: Chain, store: Store, decisive: ReaderVerdict) -> str:
     """Why the verdict is what it is, in words for people."""
-    if decisive.verdict in (Verdict.TRUSTED, Verdict.DISTRUSTED) or decisive.rule.startswith("refused-by-reader"):
+    if decisive.rule.startswith(_REFUSED):
+        return f"{READERS[decisive.reader].title} does not load it: {decisive.rule.removeprefix(_REFUSED)}"
+    if decisive.verdict in (Verdict.TRUSTED, Verdict.DISTRUSTED):
         return decisive.rule
     root = chain.path[-1]
     named = f"{root.label} ({root.sha256[:16]}...)"
@@ -223,7 +228,8 @@ def _path_findings(chains: Sequence[ChainVerdict], lenses: Sequence[_Lens], at: 
 def _anchor_findings(chain: Chain, row: ReaderVerdict, reader: Reader) -> Iterator[Finding]:
     anchor = row.path[-1]
     if not anchor.self_signed:
-        text = f"{reader.title} trusts {chain.title} by {anchor.label}, which is no root: not every reader would stop there"
+        stops = f"{reader.title} trusts {chain.title} by {anchor.label}, which is no root"
+        text = f"{stops}: not every reader would stop there"
         yield Finding("anchored-at-non-root", Severity.WARNING, text, anchor.sha256)
     usual = min(c.not_after for c in chain.path)
     if row.expires is not None and row.expires < usual:

@@ -554,6 +554,7 @@ class Location:
     by_user: bool = False  # by PATH
     own: bool = False  # in trustmend's own environment
     shadowed_by: str | None = None  # jssecacerts beside it
+    findings: tuple[Finding, ...] = ()  # what its place already knows
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class _Spot:
 
     path: str
     locations: list[Location] = field(default_factory=list)
+    """Those of trustmend's own environment count only where there is no other."""
     trouble: str | None = None  # why it cannot even be looked up
 
     @property
@@ -83,6 +84,8 @@ def _gather(host: Host, locations: Iterable[Location]) -> list[_Spot]:
         spot = spots.setdefault(real, _Spot(real, trouble=trouble))
         if location not in spot.locations:
             spot.locations.append(location)
+    for spot in spots.values():
+        spot.locations = [found for found in spot.locations if not found.own] or spot.locations
     return list(spots.values())
 
 
@@ -212,7 +215,7 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
         by_user=by_user,
         own=all(found.own for found in spot.locations),
         shadowed_by=shadowed if not uses else None,
-        findings=tuple(_name_findings(spot)),
+        findings=(*_name_findings(spot), *(finding for found in spot.locations for finding in found.findings)),
     )
 
 
@@ -229,6 +232,8 @@ def _role(spot: _Spot, content: Content, reading: Reading) -> Role:
     for role in (Role.CLIENT_AUTH, Role.PUBLIC, Role.PRIVATE):
         if role in roles:
             return role
+    if Role.UNKNOWN in roles:
+        return Role.UNKNOWN
     if content.error is not None or content.empty:
         # Somebody trusts by it and it trusts nobody: that must not be hidden.
         return Role.PUBLIC if any(found.named for found in spot.locations) else Role.NOT_A_TRUST_STORE

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trustmend.model import Family, Location, Use
+from trustmend.model import Family, Finding, Location, Role, Severity, Use
 
 if TYPE_CHECKING:
     from trustmend.host import Host
@@ -98,10 +98,23 @@ def _java(host: Host) -> Iterator[Location]:
                 named_by = name
     path = properties.get(_TRUST_STORE, "")
     if path and path != _NO_FILES[_TRUST_STORE]:
+        path = host.absolute(path)
+        if not host.exists(path) or host.is_dir(path):
+            yield Location(path, Family.JAVA, Role.UNKNOWN, named=True, findings=(_ignored(named_by),))
+            return
         # JSSE takes an empty password for none (sun.security.ssl.TrustStoreManager).
         secret = properties.get(_TRUST_STORE + "Password") or None
         use = Use("jsse", f"-D{_TRUST_STORE} in {named_by}", password=secret is not None, secret=secret)
-        yield Location(host.absolute(path), Family.JAVA, uses=(use,), named=True)
+        yield Location(path, Family.JAVA, uses=(use,), named=True)
+
+
+def _ignored(variable: str) -> Finding:
+    """JDKs up to 25, at least, read their default store where the named file is not there or is a folder.
+
+    Source: sun.security.ssl.TrustStoreManager.TrustStoreDescriptor.createInstance; seen with JDK 17 and 25.
+    """
+    text = f"{variable} names it as {_TRUST_STORE}, but it is no file: JVMs ignore that and read their default store"
+    return Finding("property-ignored", Severity.WARNING, text)
 
 
 def _properties(options: str) -> list[tuple[str, str]]:

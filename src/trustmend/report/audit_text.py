@@ -116,6 +116,9 @@ def audit_lines(
         for one in others:
             yield f"  {printable(one.store.path)}"
             yield from _wrapped("      ", f"{_about(one.store)}; {one.store.role.value}; {one.verdict.value}", "      ")
+            for finding in one.findings:
+                if finding.severity is Severity.WARNING:
+                    yield from _wrapped("      note   ", finding.message, "             ")
 
 
 def _blocks(group: Sequence[Judged]) -> Iterator[str]:
@@ -128,6 +131,8 @@ def _blocks(group: Sequence[Judged]) -> Iterator[str]:
             yield f"  {printable(one.store.path)}"
             for link in one.store.links:
                 yield f"    = {printable(link)}"
+            if one.store.owner and one.verdict is not Verdict.TRUSTED:
+                yield from _wrapped("    from ", one.store.owner, "         ")
         yield from facts
 
 
@@ -150,8 +155,6 @@ def _facts(judged: Judged) -> Iterator[str]:
 def _about(store: Store) -> str:
     """Kind, owner and readers."""
     parts = [store.content.kind.value, store.family.value]
-    if store.owner:
-        parts.append(store.owner)
     readers = dict.fromkeys(READERS[use.reader].title for use in store.uses)
     if readers:
         parts.append("read by " + ", ".join(readers))
@@ -200,6 +203,8 @@ def stores_lines(stores: Sequence[Store]) -> Iterator[str]:
             holds = f"cannot be read: {store.content.error}"
         note = "" if store.role is Role.PUBLIC else f"; {store.role.value}"
         yield from _wrapped("      ", f"{_about(store)}{note}; {holds}", "      ")
+        if store.owner:
+            yield from _wrapped("      from ", store.owner, "           ")
         if store.source:
             yield from _wrapped("      ", f"made from {store.source}", "      ")
 
@@ -211,6 +216,8 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
     for link in store.links:
         yield f"  = {printable(link)}"
     yield from _wrapped("  ", f"{_about(store)}; role {store.role.value}", "  ")
+    if store.owner:
+        yield from _wrapped("  from     ", store.owner, "           ")
     for use in store.uses:
         program = f" ({use.program}{' ' + use.version if use.version else ''})" if use.program else ""
         yield from _wrapped("  read by  ", f"{READERS[use.reader].title}{program}: {use.how}", "           ")
