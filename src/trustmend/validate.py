@@ -271,7 +271,8 @@ class _EveryPath(_Search):
         """`path` up to an anchor, or None; the first obstacle on the way is kept in `problem`."""
         top = path[-1]
         fault = (
-            _date_problem(top, self.at)
+            self._bar(top)
+            or _date_problem(top, self.at)
             or _ca_problem(top, len(path) - 1)
             or _weakness(top, self.reader, is_anchor=False)
         )
@@ -293,6 +294,14 @@ class _EveryPath(_Search):
             ):
                 return found
         return None
+
+    def _bar(self, certificate: Certificate) -> str:
+        """The store's word against a certificate on the way, if it has one (NSS: the flag p)."""
+        entries = self.anchors.named(certificate.subject)
+        if not any(entry.reject and entry.certificate == certificate for entry in entries):
+            return ""
+        self.barred = True
+        return f"the store bars {certificate.label} from TLS servers"
 
     def _anchor_problem(self, entry: Entry, child: Certificate | None) -> str:
         """Why this entry cannot end the path; empty if it can."""
