@@ -169,7 +169,7 @@ def install(python: str, target: str, requirements: list[str], scratch: str) -> 
     pip = pip or fetched_pip(target, scratch, environ)
     if pip is None:
         raise Failed(f"`{python}` has no pip and none could be fetched", "install one: apt install python3-venv")
-    options = ["-q", "--disable-pip-version-check", "--no-input", "--no-user", "--no-compile", "--prefer-binary"]
+    options = ["-qq", "--disable-pip-version-check", "--no-input", "--no-user", "--no-compile", "--prefer-binary"]
     if not run([*pip, "install", *options, *requirements], environ):
         raise Failed("pip could not install what trustmend needs (see above)", "check the network, then start again")
 

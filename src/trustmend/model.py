@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from trustmend import der
+from trustmend.der import Tlv
 from trustmend.errors import MalformedError
 
 # RFC 4514 short names, and the two that CA names use beside them (RFC 5280 appendix A).
@@ -117,7 +118,7 @@ class Certificate:
         at = 0
         self.version = 1
         if tbs and tbs[0].tag == 0xA0:
-            self.version = next(tbs[0].children()).integer() + 1
+            self.version = tbs[0].first().integer() + 1
             at = 1
         if len(tbs) < at + 6:
             raise MalformedError("the signed part ends early")
@@ -164,36 +165,51 @@ class Certificate:
     def __repr__(self) -> str:
         return f"<Certificate {self.label!r} {self.sha256[:8]}>"
 
-    def _kept(self, name: str, value: object) -> None:
-        self.__dict__[name] = value
-
     @property
     def serial(self) -> int:
         """The serial number; zero and negative ones exist in the wild."""
         return self._tbs[0].integer()
 
     @property
-    def signature_oid(self) -> str:
-        """The signature algorithm's OID, from the outer AlgorithmIdentifier."""
-        return next(self._tbs[4].children()).oid()
+    def signed_part(self) -> bytes:
+        """The bytes that the signature is of (tbsCertificate as encoded)."""
+        return der.whole(self.der).first().raw
 
     @property
+    def signature(self) -> bytes:
+        """The signature's octets. Raises MalformedError."""
+        bits = der.whole(self.der).listed(der.SEQUENCE)[2].content
+        if bits[:1] != b"\0":
+            raise MalformedError("a signature that is no whole number of octets")
+        return bits[1:]
+
+    @property
+    def signature_parameters(self) -> Sequence[Tlv]:
+        """The parts of the signature algorithm's parameters, where those are a SEQUENCE."""
+        parts = self._tbs[4].listed(der.SEQUENCE)
+        return parts[1].listed(der.SEQUENCE) if len(parts) > 1 and parts[1].tag == der.SEQUENCE else ()
+
+    @property
+    def signature_oid(self) -> str:
+        """The signature algorithm's OID, from the outer AlgorithmIdentifier. Raises MalformedError."""
+        return self._tbs[4].first().oid()
+
+    @cached_property
     def extensions(self) -> Mapping[str, Extension]:
         """All extensions by OID; of a duplicated one the first. Raises MalformedError."""
-        found: dict[str, Extension] | None = self.__dict__.get("extensions")
-        if found is None:
-            found = {}
-            for part in self._tbs[3]:
-                if part.tag == 0xA3:
-                    for one in next(part.children()).listed(der.SEQUENCE):
-                        fields = one.listed(der.SEQUENCE)
-                        critical = fields[1].tag == der.BOOLEAN and fields[1].content != b"\x00"
-                        oid = fields[0].oid()
-                        found.setdefault(oid, Extension(oid, critical, fields[-1].expect(4).content))
-            self._kept("extensions", found)
+        found: dict[str, Extension] = {}
+        for part in self._tbs[3]:
+            if part.tag == 0xA3:
+                for one in part.first().listed(der.SEQUENCE):
+                    fields = one.listed(der.SEQUENCE)
+                    if len(fields) < 2:
+                        raise MalformedError("an extension without a value")
+                    critical = fields[1].tag == der.BOOLEAN and fields[1].content != b"\x00"
+                    oid = fields[0].oid()
+                    found.setdefault(oid, Extension(oid, critical, fields[-1].expect(4).content))
         return found
 
-    @property
+    @cached_property
     def basic_constraints(self) -> tuple[bool, int | None] | None:
         """(is a CA, path length or None), or None without the extension (RFC 5280 4.2.1.9)."""
         extension = self.extensions.get("2.5.29.19")
@@ -204,7 +220,7 @@ class Certificate:
         lengths = [f.integer() for f in fields if f.tag == der.INTEGER]
         return ca, lengths[0] if lengths else None
 
-    @property
+    @cached_property
     def key_usage(self) -> frozenset[int] | None:
         """The set bits (0 = digitalSignature, 5 = keyCertSign ...), or None without the extension."""
         extension = self.extensions.get("2.5.29.15")
@@ -213,7 +229,7 @@ class Certificate:
         bits = der.whole(extension.value).expect(der.BIT_STRING).content[1:]
         return frozenset(i for i in range(len(bits) * 8) if bits[i // 8] >> (7 - i % 8) & 1)
 
-    @property
+    @cached_property
     def extended_key_usage(self) -> frozenset[str] | None:
         """The purposes' OIDs, or None without the extension."""
         extension = self.extensions.get("2.5.29.37")
@@ -221,13 +237,13 @@ class Certificate:
             return None
         return frozenset(p.oid() for p in der.whole(extension.value).listed(der.SEQUENCE))
 
-    @property
+    @cached_property
     def subject_key_id(self) -> bytes | None:
         """The SKI's octets, or None."""
         extension = self.extensions.get("2.5.29.14")
         return None if extension is None else der.whole(extension.value).expect(der.OCTET_STRING).content
 
-    @property
+    @cached_property
     def authority_key_id(self) -> AuthorityKeyId:
         """What the AKI says of the issuer's own certificate; all absent without it. Raises MalformedError."""
         extension = self.extensions.get("2.5.29.35")
@@ -238,16 +254,16 @@ class Certificate:
         names = [n for n in fields[0xA1].children() if n.tag == 0xA4] if 0xA1 in fields else []
         return AuthorityKeyId(
             fields[0x80].content if 0x80 in fields else None,
-            next(names[0].children()).raw if names else None,
+            names[0].first().raw if names else None,
             None if serial is None else int.from_bytes(serial.content, "big", signed=True),
         )
 
-    @property
+    @cached_property
     def self_issued(self) -> bool:
         """Subject and issuer are the same name."""
         return canonical_name(self.subject) == canonical_name(self.issuer)
 
-    @property
+    @cached_property
     def self_signed(self) -> bool:
         """Self-issued, and its AKI, if any, names its own key: EXFLAG_SS of OpenSSL. No signature is checked."""
         if not self.self_issued:
@@ -257,7 +273,7 @@ class Certificate:
         except MalformedError:
             return False
 
-    @property
+    @cached_property
     def is_ca(self) -> bool:
         """May issue certificates: CA:TRUE, or a self-signed certificate of version 1 (no extensions then)."""
         try:
@@ -271,27 +287,25 @@ class Certificate:
             return constraints[0]
         return self.version < 3 and self.self_issued
 
-    @property
+    @cached_property
     def key_algorithm(self) -> str:
         """The OID of the key's algorithm. Raises MalformedError."""
-        return next(next(der.whole(self.spki).children()).children()).oid()
+        return der.whole(self.spki).first().first().oid()
 
     @property
     def rsa_bits(self) -> int | None:
         """The size of an RSA key in bits; None for another kind of key. Raises MalformedError."""
         if self.key_algorithm != RSA_KEY:
             return None
-        key = list(der.whole(self.spki).children())[1].content[1:]
-        return next(der.whole(key).children()).integer().bit_length()
+        parts = der.whole(self.spki).listed(der.SEQUENCE)
+        if len(parts) != 2:
+            raise MalformedError(f"{len(parts)} parts where a public key has 2")
+        return der.whole(parts[1].content[1:]).first().integer().bit_length()
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The name people know it by: CN, else the last OU, O or part; printable, never empty."""
-        found: str | None = self.__dict__.get("label")
-        if found is None:
-            found = name_label(self.subject)
-            self._kept("label", found)
-        return found
+        return name_label(self.subject)
 
     @property
     def pem(self) -> bytes:

@@ -221,7 +221,7 @@ def pkcs7_certificates(encoded: bytes) -> Iterator[Certificate]:
     outer = der.whole(encoded).listed(der.SEQUENCE)
     if len(outer) < 2 or outer[0].oid() != "1.2.840.113549.1.7.2":
         raise MalformedError("not a PKCS#7 SignedData")
-    for part in next(outer[1].children()).listed(der.SEQUENCE):
+    for part in outer[1].first().listed(der.SEQUENCE):
         if part.tag == 0xA0:
             for one in part.children():
                 if one.tag == der.SEQUENCE:
