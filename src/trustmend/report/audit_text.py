@@ -12,6 +12,7 @@ from trustmend.model import (
     WORST_FIRST,
     Certificate,
     Entry,
+    EntryKind,
     Finding,
     Role,
     Severity,
@@ -226,7 +227,7 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
     for chain in judged.chains:
         yield ""
         yield from _chain_lines(chain, judged, paint)
-    yield from _finding_lines(judged)
+    yield from _finding_lines(judged, every=every)
     if judged.missing:
         yield ""
         yield "Not in it:"
@@ -263,18 +264,24 @@ def tree(path: Sequence[Certificate], held: set[str]) -> Iterator[str]:
         yield f"{inner}{certificate.sha256}"
 
 
-def _finding_lines(judged: Judged) -> Iterator[str]:
+def _finding_lines(judged: Judged, *, every: bool) -> Iterator[str]:
+    """All findings; certificates that have expired and matter to no chain only as a number."""
+    shown = [f for f in judged.findings if every or f.code != "expired"]
+    expired = len(judged.findings) - len(shown)
     if judged.findings:
         yield ""
         yield "Findings:"
-    for finding in judged.findings:
+    if expired:
+        verb = "has" if expired == 1 else "have"
+        yield f"  info: {expired} of its certificates {verb} expired; --all names them [expired]"
+    for finding in shown:
         yield from _wrapped(f"  {finding.severity.value}: ", f"{finding.message} [{finding.code}]", "    ")
 
 
 def _entry_lines(store: Store, judged: Judged, *, every: bool) -> Iterator[str]:
     """The certificates: all, or only those that have to do with the chains."""
     wanted = {c.sha256 for chain in judged.chains for c in _around(chain.chain)}
-    wanted |= {c.certificate for c in judged.findings if c.certificate}
+    wanted |= {f.certificate for f in judged.findings if f.certificate and f.code != "expired"}
     keys = {c.spki for chain in judged.chains for c in _around(chain.chain)}
     shown = [e for e in store.content.entries if every or e.certificate.sha256 in wanted or e.certificate.spki in keys]
     yield ""
@@ -293,11 +300,16 @@ def _around(chain: Chain) -> list[Certificate]:
 
 def _entry_line(entry: Entry) -> Iterator[str]:
     certificate = entry.certificate
-    where = [
-        f"byte {entry.offset}" if entry.offset is not None and entry.file is None else "",
-        printable(entry.file or ""),
-    ]
-    alias = f"alias `{printable(entry.alias)}`" if entry.alias is not None else ""
-    about = ", ".join(part for part in [*where, alias] if part)
-    yield f"  {certificate.label}" + (f"  ({about})" if about else "")
-    yield f"    {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}  {certificate.sha256}"
+    about = [f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"]
+    if entry.file is not None:
+        about.append(entry.file)
+    elif entry.offset is not None:
+        about.append(f"byte {entry.offset}")
+    if entry.alias is not None:
+        about.append(f"alias `{entry.alias}`")
+    if entry.kind is EntryKind.KEY:
+        about.append("of a key entry")
+    elif entry.kind is EntryKind.PLAIN:
+        about.append("not marked as trusted")
+    yield from _wrapped("  ", f"{certificate.label}  ({', '.join(about)})", "      ")
+    yield f"    {certificate.sha256}"
