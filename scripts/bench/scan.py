@@ -20,7 +20,7 @@ def main() -> None:
         raise SystemExit("ripgrep is needed; run scripts/test as root once")
     folder = sys.argv[2] if len(sys.argv) > 2 else "/"
     # Hidden files count, ignore files do not: a trust store is where it is. Both stay off pseudo file systems.
-    search = [rg, "-l", "-uu", "--no-messages", "-a", "--one-file-system", "BEGIN CERTIFICATE", folder]
+    search = [rg, "-l", "-uu", "--no-messages", "--one-file-system", "BEGIN CERTIFICATE", folder]
     scan = [LAUNCHER, "-q", "stores", "--all", "--scan", folder]
     ours = Runner("trustmend stores --scan", scan, frozenset({0, 4}))
     compare(ours, Runner("rg -l 'BEGIN CERTIFICATE'", search, frozenset({0, 1, 2})), rounds=rounds_asked(7), target=0.5)

@@ -38,7 +38,7 @@ class Reading:
     """What is needed to read stores besides the host.
 
     password: the one the user gave for key stores that no place knows the password of.
-    public_roots: gives the SHA-256 of roots that the public trusts; asked only where the content decides a role.
+    public_roots: gives the SHA-256 of roots that the public trusts; asked where the content decides a role.
     keytools: gives programs that may read formats which Python cannot.
     """
 

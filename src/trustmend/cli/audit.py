@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -174,7 +175,8 @@ def _read_all(settings: Settings, host: Host, where: _Where, pending: Pending | 
 
     locations = _locations(settings, host, where, pending)
     password = options.password(where.password_file, host)
-    found = read_stores(host, locations, Reading(password, lambda: _public_roots(host), lambda: _keytools(locations)))
+    public_roots = cache(lambda: _public_roots(host))
+    found = read_stores(host, locations, Reading(password, public_roots, lambda: _keytools(locations)))
     if where.everything:
         return found
     return [s for s in found if not s.own and (s.role is not Role.NOT_A_TRUST_STORE or s.by_user)]
@@ -207,8 +209,9 @@ def _public_roots(host: Host) -> frozenset[str]:
     from trustmend import bundle
     from trustmend.formats import pem
 
-    bundled = {c.sha256 for name in bundle.builtin_names() for c in bundle.load(name, host=host).certificates}
-    siblings = {s.sha256 for name in bundle.builtin_names() for s in bundle.load(name, host=host).siblings}
+    shipped = [bundle.load(name, host=host) for name in bundle.builtin_names()]
+    bundled = {c.sha256 for one in shipped for c in one.certificates}
+    siblings = {s.sha256 for one in shipped for s in one.siblings}
     listed = pem.read(Host().read(certifi.where()).content).entries
     return frozenset(bundled | siblings | {e.certificate.sha256 for e in listed})
 
