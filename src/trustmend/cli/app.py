@@ -29,6 +29,7 @@ class Settings:
 app = typer.Typer(
     name="trustmend",
     no_args_is_help=True,
+    add_completion=False,  # it writes into the shell's start file, and this tool writes only what it is told to
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -70,8 +71,9 @@ def global_options(
     )
 
 
-for _command in (audit.audit, audit.stores, audit.show):
-    app.command(epilog=audit.EXITS)(_command)
+app.command(epilog=audit.EXITS, short_help="Find the trust stores and judge each.")(audit.audit)
+app.command(epilog=audit.STORES_EXITS, short_help="List the trust stores and who reads them.")(audit.stores)
+app.command(epilog=audit.EXITS, short_help="Show one store, and why its verdict is what it is.")(audit.show)
 
 
 def main() -> None:

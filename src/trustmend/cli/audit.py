@@ -28,6 +28,7 @@ EXITS = (
     "Exit codes: 0 every counted store trusts the required chains; 2 usage; 3 some do not (wins over 4); "
     "4 some could not be read; 6 invalid bundle; 130 interrupted."
 )
+STORES_EXITS = "Exit codes: 0 all were read; 2 usage; 4 some could not be read; 130 interrupted."
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ PasswordFile = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Also what is no trust store, and trustmend's own environment.")]
-Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Judge only these files and folders.")]
+Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -83,13 +84,15 @@ def _titles(judged: Sequence[Judged], verdicts: Sequence[Verdict]) -> str:
 
 
 def _join(words: Iterable[str]) -> str:
-    """ "A, B and C", less a beginning that all have in common with the first."""
-    found = list(words)
-    if len(found) > 1:
-        first = found[0].rsplit(" ", 1)[0] + " "
-        if all(word.startswith(first) for word in found):
-            found = [found[0], *(word[len(first) :] for word in found[1:])]
-    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    """ "A, B and C"; what all begin or end with is said once: "Sectigo DV, OV and EV R36"."""
+    found = [word.split() for word in dict.fromkeys(words)]
+    shortest = min(map(len, found), default=1) - 1
+    start = os.path.commonprefix([word[:shortest] for word in found]) if len(found) > 1 else []
+    room = shortest - len(start)
+    end = os.path.commonprefix([word[::-1][:room] for word in found])[::-1] if len(found) > 1 else []
+    texts = [" ".join(word[len(start) : len(word) - len(end)]) for word in found]
+    joined = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+    return " ".join([*start, joined, *end])
 
 
 def _since(bundles: Sequence[Bundle]) -> str:
@@ -101,7 +104,7 @@ def audit_lines(
     judged: Sequence[Judged], bundles: Sequence[Bundle], summary: Summary, findings: Sequence[Finding], paint: Paint
 ) -> Iterator[str]:
     """The whole report: the answer, then the stores, worst first, those alike in one block."""
-    yield from textwrap.wrap(printable(headline(summary, judged, bundles)), 80)
+    yield from _wrapped("", headline(summary, judged, bundles), "")
     for finding in findings:
         yield from _wrapped("note: ", finding.message, "")
     for verdict in WORST_FIRST:
