@@ -308,13 +308,14 @@ class _Check:
 
     def _issuers(self, certificates: tuple[BundleCertificate, ...], siblings: tuple[Sibling, ...]) -> None:
         """Every signature holds: those outside of all chains, and the siblings', by whoever of the bundle made them."""
-        everyone = [*certificates, *siblings]
+        everyone: list[BundleCertificate | Sibling] = [*certificates, *siblings]
         for one in everyone:
             named = [c.certificate for c in everyone
                      if canonical_name(c.certificate.subject) == canonical_name(one.certificate.issuer)]  # fmt: skip
             if not named and isinstance(one, BundleCertificate):
-                raise self._bad(f"the issuer of `{one.file}`, {printable(name_text(one.certificate.issuer))}, is not in it",
-                                "add the issuer's certificate, or leave this one out")  # fmt: skip
+                issuer = printable(name_text(one.certificate.issuer))
+                hint = "add the issuer's certificate, or leave this one out"
+                raise self._bad(f"the issuer of `{one.file}`, {issuer}, is not in it", hint)
             if named and not any(signed_by(one.certificate, issuer) for issuer in named):
                 raise self._bad(f"the signature of `{one.file}` is by none of its issuer's keys", _NOT_AS_PINNED)
 

@@ -141,7 +141,7 @@ def _whole(manifest: Manifest, top: _Table) -> None:
         raise top.bad("has no [[certificate]]")
     if not manifest.chains:
         raise top.bad("has no [[chain]]")
-    rows = [*manifest.certificates, *manifest.siblings]
+    rows: list[CertificateRow | SiblingRow] = [*manifest.certificates, *manifest.siblings]
     for kind, values in (
         ("file", [row.file for row in rows]),
         ("sha256", [row.sha256 for row in rows]),

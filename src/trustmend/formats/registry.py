@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from trustmend.formats import bcfks, der_certificate, jks, nss, pem, pkcs12
 from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Kind, Refused, View
 
 _HEAD_BYTES: Final = 4096
-_BY_MAGIC: Final = (jks, pkcs12, bcfks, nss, der_certificate)
+_BY_MAGIC: Final[Sequence[Callable[[bytes], Kind | None]]] = (
+    jks.recognise,
+    pkcs12.recognise,
+    bcfks.recognise,
+    nss.recognise,
+    der_certificate.recognise,
+)
 """Formats that their first bytes tell. PEM comes last: it may stand anywhere in a file."""
 
 
 def recognise(content: bytes) -> Kind | None:
     """What the bytes are, by their content alone; None for what is no form of trust store."""
     head = content[:_HEAD_BYTES]
-    for module in _BY_MAGIC:
-        if kind := module.recognise(head):
+    for known in _BY_MAGIC:
+        if kind := known(head):
             return kind
     return pem.recognise(content)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from trustmend.advice import next_step
 from trustmend.audit import ChainVerdict, Judged, Summary
@@ -87,12 +87,17 @@ def _join(words: Iterable[str]) -> str:
     """ "A, B and C"; what all begin or end with is said once: "Sectigo DV, OV and EV R36"."""
     found = [word.split() for word in dict.fromkeys(words)]
     shortest = min(map(len, found), default=1) - 1
-    start = os.path.commonprefix([word[:shortest] for word in found]) if len(found) > 1 else []
+    start = _common([word[:shortest] for word in found]) if len(found) > 1 else []
     room = shortest - len(start)
-    end = os.path.commonprefix([word[::-1][:room] for word in found])[::-1] if len(found) > 1 else []
+    end = _common([word[::-1][:room] for word in found])[::-1] if len(found) > 1 else []
     texts = [" ".join(word[len(start) : len(word) - len(end)]) for word in found]
     joined = " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
     return " ".join([*start, joined, *end])
+
+
+def _common(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The items with which all the lists begin."""
+    return [items[0] for items in takewhile(lambda items: len(set(items)) == 1, zip(*lists, strict=False))]
 
 
 def _since(bundles: Sequence[Bundle]) -> str:
