@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from trustmend.errors import ReadError
@@ -119,7 +120,7 @@ def _entries(said: str) -> Iterator[Entry]:
     """The entries in keytool's listing."""
     found = list(_ENTRY.finditer(said))
     position = 0
-    for match, following in zip(found, [*found[1:], None], strict=True):
+    for match, following in zip_longest(found, found[1:]):
         text = said[match.end() : following.start() if following else len(said)]
         trusted = match["kind"] == "trustedCertEntry"
         for place, entry in enumerate(pem.read(text.encode()).entries):

@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Final
 
 from trustmend import der
@@ -154,7 +155,7 @@ def _tolerant(content: bytes) -> _Found:
     if content.startswith(_BOM):
         found.findings.append(_bom_finding())
     marks = list(_LOOSE.finditer(content))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip_longest(marks, marks[1:]):
         label = mark[1].decode("ascii")
         if label.endswith("PRIVATE KEY"):
             found.private_keys += 1

@@ -69,6 +69,7 @@ class _Bag:
     alias: str | None
     key_id: bytes | None
     trusted: bool
+    skipped: bool = False  # a key that is not encrypted: JVMs leave it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class _Opened:
     bags: Sequence[Sequence[_Bag]]
     refused: Refused | None = None
     skipped: int = 0  # encrypted parts
+    unknown: Refused | None = None  # we can read it, and a JVM cannot
 
 
 def read(content: bytes, password: str | None) -> Content:
@@ -156,8 +158,8 @@ def _content(file: _File, without: _Opened, configured: _Opened, best: _Opened |
 
 def _view(opened: _Opened, entries: Sequence[Entry]) -> View:
     """What a JVM takes as anchors after opening the file so."""
-    if opened.refused is not None:
-        return opened.refused
+    if (refused := opened.refused or opened.unknown) is not None:
+        return refused
     found, _ = _entries(opened.bags)
     anchors = tuple(entry for entry in found if entry.kind is not EntryKind.PLAIN)
     if opened.skipped and len(found) < len(entries):
@@ -216,7 +218,7 @@ def _part(info: Tlv) -> _Part:
 def _open(file: _File, password: Password | None) -> _Opened:
     """The bags that a JVM finds with this password, or without any; notes bad ones."""
     bags: list[Sequence[_Bag]] = []
-    refused: Refused | None = None
+    refused = unknown = None
     skipped = 0
     for part in file.parts:
         octets = part.octets
@@ -228,6 +230,8 @@ def _open(file: _File, password: Password | None) -> _Opened:
                 octets = pkcs12_crypto.decrypted(part.algorithm, octets, password)
                 # A wrong password can leave good padding by chance, but not this form as well.
                 der.whole(ber.to_der(octets)).expect(der.SEQUENCE)
+                if not pkcs12_crypto.known_to_jvms(part.algorithm):
+                    unknown = Refused("a part of it is encrypted in a way that JVMs do not know")
         except MalformedError as problem:
             refused = refused or Refused(_wrong(problem))
             continue
@@ -237,7 +241,7 @@ def _open(file: _File, password: Password | None) -> _Opened:
             refused = Refused(f"a JVM cannot load the key store ({problem_text})")
     if password is not None and refused is None and file.mac is not None:
         refused = _mac_refusal(file.mac, file.content, password)
-    return _Opened(bags, refused, skipped)
+    return _Opened(bags, refused, skipped, unknown)
 
 
 def _wrong(problem: MalformedError) -> str:
@@ -303,7 +307,8 @@ def _bag(bag: Tlv, place: int) -> _Bag | None:
             key_id = parts[1].first().content
         elif name == _TRUSTED_KEY_USAGE:
             trusted = True
-    return _Bag(place, certificate, alias, key_id, trusted and certificate is not None)
+    trusted = trusted and certificate is not None
+    return _Bag(place, certificate, alias, key_id, trusted, skipped=identifier == _PLAIN_KEY)
 
 
 def _entries(parts: Iterable[Sequence[_Bag]]) -> tuple[tuple[Entry, ...], int]:
@@ -330,6 +335,8 @@ def _kinds(bags: Sequence[_Bag]) -> dict[int, EntryKind]:
     key_ids: dict[int, bytes | None] = {}
     keys = nameless = 0
     for bag in bags:
+        if bag.skipped:
+            continue
         keys += bag.certificate is None
         assumed = keys == 1 and (bag.certificate is None or bag.place == 0)
         key_id = b"01" if bag.key_id is None and assumed else bag.key_id

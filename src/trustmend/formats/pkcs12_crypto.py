@@ -128,18 +128,20 @@ def decrypted(algorithm: Tlv, data: bytes, password: Password) -> bytes:
     if not identifier.startswith(_PKCS12_PBE):
         raise UnknownAlgorithmError(f"the unknown encryption {identifier}")
     salt, count = _pair(_pair(algorithm)[1])
-    return _unpadded(
-        _pkcs12_pbe(identifier.removeprefix(_PKCS12_PBE), salt.content, _iterations(count), data, password)
-    )
+    kind = identifier.removeprefix(_PKCS12_PBE)
+    text = _pkcs12_pbe(kind, salt.content, _iterations(count), data, password)
+    return text if kind in ("1", "2") else _unpadded(text)
 
 
 def _pkcs12_pbe(kind: str, salt: bytes, iterations: int, data: bytes, password: Password) -> bytes:
-    """RFC 7292 appendix C: 3DES with three or two keys (3, 4), RC2 with 128 or 40 bits (5, 6), keys by SHA-1."""
+    """RFC 7292 appendix C, keys by SHA-1: RC4 with 128 or 40 bits (1, 2), 3DES with three or two keys, RC2 as RC4."""
 
     def make(purpose: int, size: int) -> bytes:
         return derived(password.bmp, salt, iterations, purpose, size, "sha1")
 
     match kind:
+        case "1" | "2":
+            return _rc4(make(_FOR_KEY, 16 if kind == "1" else 5), data)
         case "3":
             return _cbc(_DES_EDE3, make(_FOR_KEY, 24), make(_FOR_VECTOR, 8), data)
         case "4":
@@ -190,6 +192,24 @@ def _pbkdf2(derivation: Tlv, password: Password, size: int) -> bytes:
     function = next((part for part in parts[2:] if part.tag == der.SEQUENCE), None)
     digest = "sha1" if function is None else _known(_HMACS, function.first().oid())
     return hashlib.pbkdf2_hmac(digest, password.utf8, salt, iterations, size)
+
+
+def known_to_jvms(algorithm: Tlv) -> bool:
+    """Whether JVMs can decrypt what is encrypted so: of PBES2 only AES, and no 3DES with two keys.
+
+    Source: com.sun.crypto.provider.PBES2Parameters; seen with JDK 17 and 25. Raises MalformedError.
+    """
+    identifier = algorithm.first().oid()
+    if identifier == _PBES2:
+        return _pair(_pair(_pair(algorithm)[1])[1])[0].oid() != _DES_EDE3
+    return identifier != f"{_PKCS12_PBE}4"
+
+
+def _rc4(key: bytes, data: bytes) -> bytes:
+    from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
+    from cryptography.hazmat.primitives.ciphers import Cipher
+
+    return Cipher(ARC4(key), mode=None).decryptor().update(data)
 
 
 def _cbc(cipher: str, key: bytes, vector: bytes, data: bytes) -> bytes:
