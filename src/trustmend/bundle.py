@@ -14,7 +14,7 @@ A bundle lies on the machine that trustmend runs on; it is never looked for belo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -184,6 +184,32 @@ def check_dates(bundle: Bundle, at: datetime) -> list[str]:
                 f"{certificate.label} ({certificate.sha256[:16]}...) begins on {_day(certificate.not_before)}"
             )
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where a host has a bundle's certificate: stores with the same bytes, or with others of its name and key."""
+
+    certificate: BundleCertificate
+    same: tuple[str, ...]
+    other: tuple[str, ...]
+
+
+def compare(bundle: Bundle, trusted: Mapping[str, Sequence[Certificate]]) -> list[Comparison]:
+    """Each certificate of the bundle beside a host's own copies.
+
+    Args:
+        bundle: any.
+        trusted: the path of a store -> what it holds.
+    """
+    digests = {path: {one.sha256 for one in held} for path, held in trusted.items()}
+    keys = {path: {(canonical_name(one.subject), one.spki) for one in held} for path, held in trusted.items()}
+    rows = []
+    for one in bundle.certificates:
+        same = tuple(path for path in trusted if one.sha256 in digests[path])
+        key = (canonical_name(one.certificate.subject), one.certificate.spki)
+        rows.append(Comparison(one, same, tuple(p for p in trusted if key in keys[p] and p not in same)))
+    return rows
 
 
 def _day(moment: datetime) -> str:

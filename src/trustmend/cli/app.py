@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from trustmend import __version__
-from trustmend.cli import audit
+from trustmend.cli import audit, bundle
 from trustmend.errors import Exit, TrustError
 
 # Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
@@ -74,6 +74,7 @@ def global_options(
 app.command(epilog=audit.EXITS, short_help="Find the trust stores and judge each.")(audit.audit)
 app.command(epilog=audit.STORES_EXITS, short_help="List the trust stores and who reads them.")(audit.stores)
 app.command(epilog=audit.EXITS, short_help="Show one store, and why its verdict is what it is.")(audit.show)
+app.add_typer(bundle.app, name="bundle")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -133,6 +133,13 @@ def write(lines: Iterable[str], output: str | None) -> None:
         raise UsageError(
             f"`{output}` cannot be written: {problem.strerror}", hint="give another file to -o"
         ) from problem
+
+
+def as_json(document: Mapping[str, object]) -> str:
+    """A document as text without a line end; ASCII only, so that no terminal or pipe can spoil it."""
+    import json
+
+    return json.dumps(document, indent=2)
 
 
 def say(settings: Settings, text: str, *, level: int = 0) -> None:

@@ -109,9 +109,9 @@ def audit_lines(
     judged: Sequence[Judged], bundles: Sequence[Bundle], summary: Summary, findings: Sequence[Finding], paint: Paint
 ) -> Iterator[str]:
     """The whole report: the answer, then the stores, worst first, those alike in one block."""
-    yield from _wrapped("", headline(summary, judged, bundles), "")
+    yield from wrapped("", headline(summary, judged, bundles), "")
     for finding in findings:
-        yield from _wrapped("note: ", finding.message, "")
+        yield from wrapped("note: ", finding.message, "")
     for verdict in WORST_FIRST:
         group = [j for j in judged if j.store.counted and j.verdict is verdict]
         if group:
@@ -124,10 +124,10 @@ def audit_lines(
         yield f"NOT COUNTED ({len(others)}): private, for client certificates, or not read as a trust store"
         for one in others:
             yield f"  {printable(one.store.path)}"
-            yield from _wrapped("      ", f"{_about(one.store)}; {one.store.role.value}; {one.verdict.value}", "      ")
+            yield from wrapped("      ", f"{_about(one.store)}; {one.store.role.value}; {one.verdict.value}", "      ")
             for finding in one.findings:
                 if finding.severity is Severity.WARNING:
-                    yield from _wrapped("      note   ", finding.message, "             ")
+                    yield from wrapped("      note   ", finding.message, "             ")
 
 
 def _blocks(group: Sequence[Judged]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _blocks(group: Sequence[Judged]) -> Iterator[str]:
             for link in one.store.links:
                 yield f"    = {printable(link)}"
             if one.store.owner and one.verdict is not Verdict.TRUSTED:
-                yield from _wrapped("    from ", one.store.owner, "         ")
+                yield from wrapped("    from ", one.store.owner, "         ")
         yield from facts
 
 
@@ -149,16 +149,16 @@ def _facts(judged: Judged) -> Iterator[str]:
     """What is said of a store below its path."""
     indent = "      "
     if judged.verdict is not Verdict.TRUSTED:
-        yield from _wrapped(indent, _about(judged.store), indent)
+        yield from wrapped(indent, _about(judged.store), indent)
         for reason in _reasons(judged):
-            yield from _wrapped(f"{indent}why    ", reason, f"{indent}       ")
+            yield from wrapped(f"{indent}why    ", reason, f"{indent}       ")
         if judged.missing:
-            yield from _wrapped(f"{indent}lacks  ", _lacks(judged), f"{indent}       ")
+            yield from wrapped(f"{indent}lacks  ", _lacks(judged), f"{indent}       ")
         if step := next_step(judged):
-            yield from _wrapped(f"{indent}do     ", step, f"{indent}       ")
+            yield from wrapped(f"{indent}do     ", step, f"{indent}       ")
     for finding in judged.findings:
         if finding.severity is Severity.WARNING:
-            yield from _wrapped(f"{indent}note   ", finding.message, f"{indent}       ")
+            yield from wrapped(f"{indent}note   ", finding.message, f"{indent}       ")
 
 
 def _about(store: Store) -> str:
@@ -188,7 +188,8 @@ def _lacks(judged: Judged) -> str:
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
-def _wrapped(first: str, text: str, rest: str) -> list[str]:
+def wrapped(first: str, text: str, rest: str) -> list[str]:
+    """`text`, printable, in lines of 80 columns that begin with `first` and then `rest`; paths are never cut."""
     return textwrap.wrap(
         printable(text),
         80,
@@ -211,11 +212,11 @@ def stores_lines(stores: Sequence[Store]) -> Iterator[str]:
         if store.content.error:
             holds = f"cannot be read: {store.content.error}"
         note = "" if store.role is Role.PUBLIC else f"; {store.role.value}"
-        yield from _wrapped("      ", f"{_about(store)}{note}; {holds}", "      ")
+        yield from wrapped("      ", f"{_about(store)}{note}; {holds}", "      ")
         if store.owner:
-            yield from _wrapped("      from ", store.owner, "           ")
+            yield from wrapped("      from ", store.owner, "           ")
         if store.source:
-            yield from _wrapped("      ", f"made from {store.source}", "      ")
+            yield from wrapped("      ", f"made from {store.source}", "      ")
 
 
 def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
@@ -224,12 +225,12 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
     yield f"{printable(store.path)}  [{store.id}]"
     for link in store.links:
         yield f"  = {printable(link)}"
-    yield from _wrapped("  ", f"{_about(store)}; role {store.role.value}", "  ")
+    yield from wrapped("  ", f"{_about(store)}; role {store.role.value}", "  ")
     if store.owner:
-        yield from _wrapped("  from     ", store.owner, "           ")
+        yield from wrapped("  from     ", store.owner, "           ")
     for use in store.uses:
         program = f" ({use.program}{' ' + use.version if use.version else ''})" if use.program else ""
-        yield from _wrapped("  read by  ", f"{READERS[use.reader].title}{program}: {use.how}", "           ")
+        yield from wrapped("  read by  ", f"{READERS[use.reader].title}{program}: {use.how}", "           ")
     yield f"  SHA-256  {store.sha256 or '-'}"
     yield f"  verdict  {paint(judged.verdict.value, _COLOURS[judged.verdict])}"
     for chain in judged.chains:
@@ -244,20 +245,20 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
             yield f"               {missing.sha256}"
     if step := next_step(judged):
         yield ""
-        yield from _wrapped("Next: ", step, "      ")
+        yield from wrapped("Next: ", step, "      ")
     yield from _entry_lines(store, judged, every=every)
 
 
 def _chain_lines(judged: ChainVerdict, whole: Judged, paint: Paint) -> Iterator[str]:
     required = "" if judged.chain.required else " (not required)"
     yield f"{judged.chain.title} [{judged.chain.id}]{required}: {paint(judged.verdict.value, _COLOURS[judged.verdict])}"
-    yield from _wrapped("  ", judged.reason, "  ")
+    yield from wrapped("  ", judged.reason, "  ")
     held = {e.certificate.sha256 for e in whole.store.content.entries}
     decisive = judged.decisive
     accepted = decisive is not None and judged.verdict in (Verdict.TRUSTED, Verdict.CONDITIONAL)
     yield from tree(decisive.path if accepted and decisive else judged.chain.path, held)
     for row in judged.readers:
-        yield from _wrapped("  ", f"{READERS[row.reader].title}: {row.verdict.value}, {row.rule}", "    ")
+        yield from wrapped("  ", f"{READERS[row.reader].title}: {row.verdict.value}, {row.rule}", "    ")
 
 
 def tree(path: Sequence[Certificate], held: set[str]) -> Iterator[str]:
@@ -283,7 +284,7 @@ def _finding_lines(judged: Judged, *, every: bool) -> Iterator[str]:
         verb = "has" if expired == 1 else "have"
         yield f"  info: {expired} of its certificates {verb} expired; --all names them [expired]"
     for finding in shown:
-        yield from _wrapped(f"  {finding.severity.value}: ", f"{finding.message} [{finding.code}]", "    ")
+        yield from wrapped(f"  {finding.severity.value}: ", f"{finding.message} [{finding.code}]", "    ")
 
 
 def _entry_lines(store: Store, judged: Judged, *, every: bool) -> Iterator[str]:
@@ -319,5 +320,5 @@ def _entry_line(entry: Entry) -> Iterator[str]:
         about.append("of a key entry")
     elif entry.kind is EntryKind.PLAIN:
         about.append("not marked as trusted")
-    yield from _wrapped("  ", f"{certificate.label}  ({', '.join(about)})", "      ")
+    yield from wrapped("  ", f"{certificate.label}  ({', '.join(about)})", "      ")
     yield f"    {certificate.sha256}"

@@ -1,0 +1,1 @@
+"""The one place that writes: every change to a file system goes through here."""
