@@ -154,7 +154,7 @@ def load(name_or_dir: str, *, host: Host | None = None, to_install: bool = False
     door = host if host is not None and not host.foreign else Host()
     files = bundle_folder.read(door, folder, guarded=origin is not Origin.BUILT_IN)
     path = f"{folder}/{MANIFEST}"
-    manifest = parse(files.manifest(), path)
+    manifest = parse(files.manifest, path)
     if origin is Origin.FOLDER and manifest.name in builtin_names():
         raise BundleError(
             f"`{printable(path)}`: the name `{manifest.name}` belongs to a built-in bundle",

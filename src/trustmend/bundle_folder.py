@@ -77,13 +77,9 @@ class Files:
     folder: str
     content: Mapping[str, bytes]
 
+    @property
     def manifest(self) -> bytes:
-        """The manifest's bytes. Raises BundleError."""
-        if MANIFEST not in self.content:
-            raise BundleError(
-                f"`{printable(self.folder)}` is no bundle: it has no {MANIFEST}",
-                hint="`trustmend bundle new` makes a bundle from certificate files",
-            )
+        """The manifest's bytes."""
         return self.content[MANIFEST]
 
     def certificate(self, file: str) -> Certificate:
@@ -122,6 +118,11 @@ def read(host: Host, folder: str, *, guarded: bool) -> Files:
         found = host.names(folder)
     except OSError as problem:
         raise BundleError(f"`{printable(folder)}` cannot be read: {problem.strerror}") from problem
+    if MANIFEST not in found:
+        raise BundleError(
+            f"`{printable(folder)}` is no bundle: it has no {MANIFEST}",
+            hint="`trustmend bundle new` makes a bundle from certificate files",
+        )
     for name in found:
         path = f"{folder}/{name}"
         if os.path.islink(path) and not _inside(folder, path):

@@ -38,7 +38,7 @@ _PROVIDERS: Final = (
      "org.bouncycastle.jcajce.provider.BouncyCastleFipsProvider"),
 )  # fmt: skip
 """Where distributions put the provider: folder, file and class."""
-_ENTRY: Final = re.compile(r"^Alias name: (?P<alias>.*)$.*?^Entry type: (?P<kind>\w+)", re.MULTILINE | re.DOTALL)
+_ENTRY: Final = re.compile(r"^Alias name: (?P<alias>[^\n]*)$.*?^Entry type: (?P<kind>\w+)", re.MULTILINE | re.DOTALL)
 _NO_PEM: Final = Refused("a BCFKS key store, where PEM is expected")
 _OTHER_TYPE: Final = Refused("BCFKS, which a JVM reads only with Bouncy Castle's provider and the type set")
 
