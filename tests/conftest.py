@@ -6,6 +6,7 @@ Where that is missing the test is skipped with the reason, or fails if the varia
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,9 +24,15 @@ ON_CI = bool(os.environ.get("CI"))
 REAL_HOME = os.environ.get("HOME", "/")
 # How this machine reaches a package index; only tests that install something get it back.
 NETWORK_NAMES = ("PIP_CERT", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "PIP_PROXY")
-NETWORK = {
-    name: value for name, value in os.environ.items() if name in NETWORK_NAMES or name.lower().endswith("_proxy")
-}
+HANDED_ON = "TRUSTMEND_TESTS_NETWORK"  # from the first process to its workers, which see a cleaned environment
+NETWORK: dict[str, str] = (
+    json.loads(os.environ[HANDED_ON])
+    if HANDED_ON in os.environ
+    else {n: value for n, value in os.environ.items() if n in NETWORK_NAMES or n.lower().endswith("_proxy")}
+)
+SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+if os.path.exists(SYSTEM_BUNDLE):  # a site's own CA is in it, where a proxy looks into connections
+    NETWORK.setdefault("PIP_CERT", SYSTEM_BUNDLE)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A variable with one of these in its name may name a trust store, and the readers under test would follow it.
 STORE_WORDS = ("CERT", "SSL", "CA_BUNDLE", "CACERT", "CAINFO", "CAFILE", "CA_FILE", "TLS", "ROOTS", "TRUST")
@@ -53,6 +60,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name in STORE_NAMES or any(word in name.upper() for word in STORE_WORDS):
             del os.environ[name]
+    os.environ[HANDED_ON] = json.dumps(NETWORK)
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 

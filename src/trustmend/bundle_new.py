@@ -144,6 +144,7 @@ def sort(certificates: Sequence[Certificate]) -> Sorted:
             text = f"{one.label} was issued by {issuer}, which is in none of the files"
             raise BundleError(text, hint="add the file of that CA, up to the root, or leave this one out")
     issuing = [one for one in certificates if known[one] is not BundleRole.CROSS and not _issues_another(one, known)]
+    issuing = issuing or roots  # roots that only signed each other
     return Sorted(known, [_paths(one, certificates, known) for one in issuing])
 
 
