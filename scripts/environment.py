@@ -34,7 +34,7 @@ UNWANTED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "P
 ENTRY = """\
 import sys
 
-from trustmend.cli.app import main
+from trustmend.cli.start import main
 
 sys.exit(main())
 """

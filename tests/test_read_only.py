@@ -29,7 +29,7 @@ def watch(event, arguments):
         os._exit(99)
 sys.dont_write_bytecode = True
 sys.addaudithook(watch)
-from trustmend.cli.app import main
+from trustmend.cli.start import main
 main()
 """
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from trustmend.bundle import Bundle, BundleCertificate, Chain
@@ -275,6 +276,7 @@ def _certificate_findings(store: Store, bundles: Sequence[Bundle], at: datetime)
             yield Finding("expired", Severity.INFO, text, certificate.sha256)
 
 
+@cache
 def _plain(text: str) -> str:
     """An alias or a name less everything that people write differently."""
     text = re.sub(r"^(debian:|trustmend-)|\.(pem|crt|cer|der)$", "", text.lower())

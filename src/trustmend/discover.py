@@ -40,6 +40,7 @@ def discover(
     scan: Sequence[str] = (),
     survey: Survey | None = None,
     network: bool = False,
+    own: bool = True,
     progress: Callable[[int], None] | None = None,
     unreadable: Callable[[str, int], None] | None = None,
 ) -> list[Location]:
@@ -52,27 +53,35 @@ def discover(
         scan: folders searched by content; of the places then only what is below them. With `paths`, both.
         survey: made before, by `tree.start_survey`; else made here if it is needed.
         network: scan other machines' file systems, too.
+        own: look into trustmend's own environments and checkout, too; what is found there is marked.
         progress: called now and then with the number of files that the scan looked at.
         unreadable: called for each scanned folder with the number of files and folders below it that it could not read.
     """
     found: list[Location] = []
+    ours = () if host.foreign else own_folders()
     if paths:
         found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in paths]
     else:
-        known = tree.survey(host) if survey is None else survey
+        known = tree.survey(host, left_alone(host, own=own)) if survey is None else survey
         for place in PLACES.values():
             found += place(host, known)
         if scan:
             below = tuple(host.absolute(folder).rstrip("/") + "/" for folder in scan)
             found = [one for one in found if f"{one.path}/".startswith(below)]
     for folder in scan:
-        hits = tree.scan(host, host.absolute(folder), network=network, progress=progress)
+        leave = left_alone(host, own=own)
+        hits = tree.scan(host, host.absolute(folder), network=network, leave=leave, progress=progress)
         found += [Location(path, Family.CUSTOM) for path in sorted(hits)]
         if unreadable is not None and hits.unreadable:
             unreadable(folder, hits.unreadable)
     found = list(_unrepeated(found))
-    own = () if host.foreign else own_folders()
-    return [replace(one, own=True) if one.path.startswith(own) else one for one in found] if own else found
+    marked = [replace(one, own=True) if ours and one.path.startswith(ours) else one for one in found]
+    return [one for one in marked if own or one.by_user or not one.own]
+
+
+def left_alone(host: Host, *, own: bool) -> frozenset[str]:
+    """The folders that a walk need not enter: trustmend's own, unless they are wanted."""
+    return frozenset() if own or host.foreign else frozenset(folder.rstrip("/") for folder in own_folders())
 
 
 def _unrepeated(locations: Sequence[Location]) -> Iterator[Location]:

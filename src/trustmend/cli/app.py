@@ -77,11 +77,6 @@ app.command(epilog=audit.EXITS, short_help="Show one store, and why its verdict 
 app.add_typer(bundle.app, name="bundle")
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
-    raise SystemExit(run(sys.argv[1:]))
-
-
 def run(argv: list[str]) -> int:
     """Run one command line; every expected error ends here as two lines on stderr.
 

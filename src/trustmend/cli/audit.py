@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trustmend.bundle import Bundle
     from trustmend.cli.app import Settings
     from trustmend.model import Location, Store
-    from trustmend.places.tree import Pending
 
 EXITS = (
     "Exit codes: 0 every counted store trusts the required chains; 2 usage; 3 some do not (wins over 4); "
@@ -143,18 +142,9 @@ def show(
 def _judge_all(
     settings: Settings, host: Host, where: _Where, names: Sequence[str], when: datetime
 ) -> tuple[list[Judged], list[Bundle]]:
-    """All stores with their verdicts. The search runs in a child process while this one loads code and bundles."""
-    from trustmend.places import tree
-
-    pending = None if where.paths else tree.start_survey(host)
-    try:
-        bundles = _bundles(names, host)
-        found = _read_all(settings, host, where, pending)
-    except BaseException:
-        if pending is not None:
-            pending.close()
-        raise
-    return _judged(found, bundles, when), bundles
+    """All stores with their verdicts."""
+    bundles = _bundles(names, host)
+    return _judged(_read_all(settings, host, where), bundles, when), bundles
 
 
 def _judged(found: Sequence[Store], bundles: Sequence[Bundle], when: datetime) -> list[Judged]:
@@ -170,27 +160,29 @@ def _bundles(names: Sequence[str], host: Host) -> list[Bundle]:
     return [bundle.load(name, host=host) for name in wanted]
 
 
-def _read_all(settings: Settings, host: Host, where: _Where, pending: Pending | None = None) -> list[Store]:
+def _read_all(settings: Settings, host: Host, where: _Where) -> list[Store]:
     """The stores that the command line is about, read."""
     from trustmend.stores import Reading, read_stores
 
-    locations = _locations(settings, host, where, pending)
+    locations = _locations(settings, host, where)
     password = options.password(where.password_file, host)
     public_roots = cache(lambda: _public_roots(host))
     found = read_stores(host, locations, Reading(password, public_roots, lambda: _keytools(locations)))
     if where.everything:
         return found
-    return [s for s in found if not s.own and (s.role is not Role.NOT_A_TRUST_STORE or s.by_user)]
+    return [s for s in found if s.role is not Role.NOT_A_TRUST_STORE or s.by_user]
 
 
-def _locations(settings: Settings, host: Host, where: _Where, pending: Pending | None) -> list[Location]:
+def _locations(settings: Settings, host: Host, where: _Where) -> list[Location]:
     """Where to look: the PATHs, or all places; with `--scan`, all that is below those folders."""
+    from trustmend.cli import start
     from trustmend.cli.progress import scan_progress
-    from trustmend.discover import discover
+    from trustmend.discover import discover, left_alone
 
     def unreadable(folder: str, count: int) -> None:
         options.say(settings, f"note: {count} files and folders below {printable(folder)} could not be read")
 
+    pending = None if where.paths else start.survey(host, left_alone(host, own=where.everything))
     with scan_progress(settings, shown=bool(where.scan)) as progress:
         return discover(
             host,
@@ -198,6 +190,7 @@ def _locations(settings: Settings, host: Host, where: _Where, pending: Pending |
             scan=where.scan,
             survey=pending.result() if pending is not None else None,
             network=where.network,
+            own=where.everything,
             progress=progress,
             unreadable=unreadable,
         )

@@ -33,10 +33,11 @@ from trustmend.model import (
     View,
 )
 
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _CLEAN: Final = re.compile(
-    rb"^-----BEGIN CERTIFICATE-----[ \t\r]*\n([A-Za-z0-9+/\r\n]+={0,2}\r?\n)-----END CERTIFICATE-----[ \t\r]*(?:\n|\Z)",
-    re.M,
+    rb"[ \t\r]*\n([A-Za-z0-9+/\r\n]+={0,2}\r?\n)-----END CERTIFICATE-----[ \t\r]*(?:\n|\Z)", re.M
 )
+"""What follows a BEGIN line in a file without damage."""
 _LOOSE: Final = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _CERTIFICATE_LABELS: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _PKCS7_LABELS: Final = frozenset({"PKCS7", "PKCS #7 SIGNED DATA", "CMS"})
@@ -48,7 +49,8 @@ _BLANKS: Final = bytes([*range(33), *range(128, 256)])  # sanitize_line compares
 JAVA_REFUSES: Final = Refused("PEM, where a JVM reads only JKS and PKCS12 key stores")
 
 _by_text: dict[bytes, Certificate] = {}
-"""Certificates by the base64 lines they stood in: most stores of a host hold the same ones, letter for letter."""
+"""Certificates by the text that stands from their BEGIN line to the next: most stores of a host hold the same ones,
+letter for letter, so that most are parsed only once. Only well-formed ones are in it."""
 
 
 @dataclass(slots=True)
@@ -115,22 +117,32 @@ def _clean(content: bytes) -> _Found | None:
         found.findings.append(_bom_finding())
         if content.startswith(_BOM + b"-----"):
             return None
-    position = 0
-    for block in _CLEAN.finditer(content):
-        certificate = _by_text.get(block[1])
-        if certificate is None:
-            try:
-                certificate = Certificate.of(_decode(block[1]))
-            except MalformedError:
-                return None
-            if b"\n\n" in block[1] or b"\n\r" in block[1] or block[1].startswith((b"\n", b"\r")):
-                return None  # an empty line makes a header of what stands before it
-            _by_text[block[1]] = certificate
-        found.entries.append(Entry(certificate, position, block.start()))
-        position += 1
-    if content.count(b"-----BEGIN ") != position or content.count(b"-----END ") != position:
+    before, *pieces = content.split(_BEGIN)
+    if b"-----BEGIN " in before or b"-----END " in before:
         return None
+    offset = len(before)
+    for position, piece in enumerate(pieces):
+        certificate = _by_text.get(piece) or _clean_piece(piece)
+        if certificate is None or not (offset == 0 or content[offset - 1] == 10):
+            return None
+        found.entries.append(Entry(certificate, position, offset))
+        offset += len(_BEGIN) + len(piece)
     return found
+
+
+def _clean_piece(piece: bytes) -> Certificate | None:
+    """The certificate whose BEGIN line stands before `piece`, which ends with the file or the next such line."""
+    block = _CLEAN.match(piece)
+    if block is None or piece.find(b"-----BEGIN ") >= 0 or piece.find(b"-----END ", block.end()) >= 0:
+        return None
+    text = block[1]
+    if b"\n\n" in text or b"\n\r" in text or text.startswith((b"\n", b"\r")):
+        return None  # an empty line makes a header of what stands before it
+    try:
+        certificate = _by_text[piece] = Certificate.of(_decode(text))
+    except MalformedError:
+        return None
+    return certificate
 
 
 def _bom_finding() -> Finding:

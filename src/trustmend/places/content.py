@@ -40,13 +40,19 @@ class Scan:
     """
 
     def __init__(
-        self, host: Host, top: str, *, network: bool = False, progress: Callable[[int], None] | None = None
+        self,
+        host: Host,
+        top: str,
+        *,
+        network: bool = False,
+        leave: frozenset[str] = frozenset(),
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.unreadable = 0
         self.files = 0
         self._host = host
         self._progress = progress
-        self._stops = mounts.left_out(host, network=network)
+        self._stops = mounts.left_out(host, network=network) | leave
         self._seen: set[tuple[int, int]] = set()
         self._hits = self._run(top)
 

@@ -72,12 +72,17 @@ class _Search:
     unreadable: set[str] = field(default_factory=set)
 
 
-def survey(host: Host) -> Survey:
-    """Walk once. Vanished folders are nothing; unreadable ones are listed; no exception for anything on the disk."""
+def survey(host: Host, leave: frozenset[str] = frozenset()) -> Survey:
+    """Walk once. Vanished folders are nothing; unreadable ones are listed; no exception for anything on the disk.
+
+    Args:
+        host: whose.
+        leave: folders that are not entered.
+    """
     own_homes = homes(host)
     tops = {**_other_tops(host), **dict(TOPS), **dict.fromkeys(own_homes, HOME_DEPTH)}
     real = {path: depth for top, depth in tops.items() if (path := _real_folder(host, top)) is not None}
-    search = _Search(host, mounts.left_out(host, network=False) | frozenset(real))
+    search = _Search(host, mounts.left_out(host, network=False) | frozenset(real) | leave)
     for top, depth in real.items():
         _walk(search, top, depth)
     guarded = own_homes if os.geteuid() == 0 else []
@@ -234,6 +239,7 @@ class Pending:
     host: Host
     _pid: int = 0
     _pipe: int = -1
+    leave: frozenset[str] = frozenset()
     _done: Survey | None = None
 
     def result(self) -> Survey:
@@ -241,7 +247,7 @@ class Pending:
         if self._done is None:
             self._done = self._received() if self._pid else None
             if self._done is None:
-                self._done = survey(self.host)
+                self._done = survey(self.host, self.leave)
         return self._done
 
     def close(self) -> None:
@@ -266,41 +272,48 @@ class Pending:
         return status
 
 
-def start_survey(host: Host) -> Pending:
+def start_survey(host: Host, leave: frozenset[str] = frozenset()) -> Pending:
     """Begin `survey` in a child process, so that it costs no time while this one imports.
 
     Call it before any thread is started; with threads, or where no process can be made, `result` does the work.
     """
     threading = sys.modules.get("threading")
     if threading is not None and threading.active_count() > 1:
-        return Pending(host)
+        return Pending(host, leave=leave)
     reading, writing = os.pipe()
     try:
         pid = os.fork()
     except OSError:
         os.close(reading)
         os.close(writing)
-        return Pending(host)
+        return Pending(host, leave=leave)
     if pid == 0:
-        _child(host, reading, writing)
+        _child(host, leave, reading, writing)
     os.close(writing)
-    return Pending(host, pid, reading)
+    return Pending(host, pid, reading, leave)
 
 
-def _child(host: Host, reading: int, writing: int) -> None:
+def _child(host: Host, leave: frozenset[str], reading: int, writing: int) -> None:
     """The child's whole life: it never returns, and flushes none of its parent's buffers."""
     code = 1
     try:
         os.close(reading)
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(marshal.dumps(survey(host)))
+            pipe.write(marshal.dumps(survey(host, leave)))
         code = 0
     finally:
         os._exit(code)
 
 
-def scan(host: Host, top: str, *, network: bool = False, progress: Callable[[int], None] | None = None) -> Scan:
+def scan(
+    host: Host,
+    top: str,
+    *,
+    network: bool = False,
+    leave: frozenset[str] = frozenset(),
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
     """Every file below `top` whose content is a trust store's; see `content.Scan`."""
     from trustmend.places.content import Scan  # only a scan needs it
 
-    return Scan(host, top, network=network, progress=progress)
+    return Scan(host, top, network=network, leave=leave, progress=progress)
