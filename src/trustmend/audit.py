@@ -28,7 +28,7 @@ from trustmend.validate import Anchors, Outcome, validate
 _REFUSED: Final = "refused-by-reader: "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReaderVerdict:
     """What one reader of the store says of one chain, and by which rule."""
 
@@ -39,7 +39,7 @@ class ReaderVerdict:
     expires: datetime | None = None  # when a date in the path ends the trust; None where no date counts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChainVerdict:
     """What a store makes of one chain: the worst of its readers' verdicts, and that reader's path."""
 
@@ -55,7 +55,7 @@ class ChainVerdict:
         return next((r for r in self.readers if r.verdict is self.verdict), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
     """A store with its verdict. `missing` are the install certificates that are not in it."""
 
@@ -71,7 +71,7 @@ class Judged:
         return not self.missing and self.verdict is not Verdict.UNREADABLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Lens:
     """One reader's sight of a store: what it loads, ready for validation."""
 
@@ -310,7 +310,7 @@ def clock_finding(bundles: Sequence[Bundle], at: datetime) -> Finding | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Summary:
     """How many counted stores have each verdict."""
 

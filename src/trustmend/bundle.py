@@ -38,7 +38,7 @@ class Origin(StrEnum):
     FOLDER = "folder"  # named by path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BundleCertificate:
     """A certificate with its part in the bundle; `install`: patch puts it into stores."""
 
@@ -49,7 +49,7 @@ class BundleCertificate:
     certificate: Certificate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """An issuing CA and how it reaches a root. Every path begins with the issuing CA and ends with a root."""
 
@@ -61,7 +61,7 @@ class Chain:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sibling:
     """A certificate that breaks old clients where it stands; `reason` follows its name. Never installed."""
 
@@ -71,7 +71,7 @@ class Sibling:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """A bundle that holds what it promises; see the module."""
 
@@ -186,7 +186,7 @@ def check_dates(bundle: Bundle, at: datetime) -> list[str]:
     return problems
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Comparison:
     """Where a host has a bundle's certificate: stores with the same bytes, or with others of its name and key."""
 

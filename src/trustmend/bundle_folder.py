@@ -70,7 +70,7 @@ def names_in(folder: str) -> list[str]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Files:
     """The files of one bundle, all read at once."""
 

@@ -33,7 +33,7 @@ class BundleRole(StrEnum):
     INTERMEDIATE = "intermediate"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateRow:
     """`[[certificate]]`: a file with its pin."""
 
@@ -43,7 +43,7 @@ class CertificateRow:
     install: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChainRow:
     """`[[chain]]`: the paths by file name, issuing CA first, root last."""
 
@@ -55,7 +55,7 @@ class ChainRow:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SiblingRow:
     """`[[sibling]]`: a certificate that harms where it is found, with its pin."""
 
@@ -64,7 +64,7 @@ class SiblingRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """The whole file."""
 

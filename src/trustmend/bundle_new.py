@@ -26,7 +26,7 @@ _HEAD: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """What the manifest says besides certificates and chains."""
 
@@ -37,7 +37,7 @@ class Wanted:
     endpoints: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sorted:
     """Certificates with their roles, and for each issuing CA its paths to roots, the normal one first."""
 

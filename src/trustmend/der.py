@@ -52,7 +52,13 @@ class Tlv:
     def listed(self, tag: int) -> list[Tlv]:
         """The elements inside, after a check of this element's own tag. Raises MalformedError."""
         self.expect(tag)
-        return list(self.children())
+        data, at, end = self.data, self.body, self.end
+        found = []
+        while at < end:
+            child = read(data, at, end)
+            found.append(child)
+            at = child.end
+        return found
 
     def first(self) -> Tlv:
         """The first element inside. Raises MalformedError where there is none."""

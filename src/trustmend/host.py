@@ -27,7 +27,7 @@ _MAX_LINKS = 40  # as the Linux kernel
 _HEAD_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileBytes:
     """A regular file's content and what `fstat` said of it when it was read."""
 
@@ -35,7 +35,7 @@ class FileBytes:
     status: os.stat_result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finished:
     """A program that ended: its exit code and output, as bytes."""
 
@@ -45,7 +45,7 @@ class Finished:
     stderr: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Host:
     """A host as seen from one root. Equal hosts see the same; tests give a `root`, an `environ` and a `now`.
 

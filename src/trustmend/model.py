@@ -1,6 +1,7 @@
 """The nouns: certificates, entries, stores, verdicts and findings. Frozen values; nothing here touches the host.
 
 A certificate's identity is the SHA-256 of its whole DER encoding. Names, serials and aliases are only shown.
+Only what is made by the thousand has slots: they make the definition of a class, and so each start, slower.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Extension:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AuthorityKeyId:
     """The parts of an authority key identifier (RFC 5280 4.2.1.1)."""
 
@@ -292,7 +293,7 @@ class Certificate:
         """The OID of the key's algorithm. Raises MalformedError."""
         return der.whole(self.spki).first().first().oid()
 
-    @property
+    @cached_property
     def rsa_bits(self) -> int | None:
         """The size of an RSA key in bits; None for another kind of key. Raises MalformedError."""
         if self.key_algorithm != RSA_KEY:
@@ -352,25 +353,28 @@ def canonical_name(name: bytes) -> bytes:
     """
     result = []
     for relative in der.whole(name).listed(der.SEQUENCE):
-        attributes = []
-        for attribute in relative.listed(der.SET):
-            fields = attribute.listed(der.SEQUENCE)
-            if len(fields) != 2:
-                raise MalformedError("a name attribute of other than two parts")
-            oid, value = fields
-            oid.oid()  # so that showing the name can never fail
-            codec = _STRING_CODECS.get(value.tag)
-            if codec is None:
-                encoded = value.raw
-            else:
-                try:
-                    text = value.content.decode(codec)
-                except UnicodeDecodeError as problem:
-                    raise MalformedError(f"a name that is not {codec}") from problem
-                encoded = _element(der.UTF8_STRING, _folded(text).encode("utf-8", "surrogatepass"))
-            attributes.append(_element(der.SEQUENCE, oid.raw + encoded))
+        attributes = [_canonical_attribute(attribute.raw) for attribute in relative.listed(der.SET)]
         result.append(_element(der.SET, b"".join(sorted(attributes))))
     return b"".join(result)
+
+
+@cache
+def _canonical_attribute(attribute: bytes) -> bytes:
+    """One attribute of a name; C=US stands in half of all names. Raises MalformedError."""
+    fields = der.whole(attribute).listed(der.SEQUENCE)
+    if len(fields) != 2:
+        raise MalformedError("a name attribute of other than two parts")
+    oid, value = fields
+    oid.oid()  # so that showing the name can never fail
+    codec = _STRING_CODECS.get(value.tag)
+    if codec is None:
+        return _element(der.SEQUENCE, oid.raw + value.raw)
+    try:
+        text = value.content.decode(codec)
+    except UnicodeDecodeError as problem:
+        raise MalformedError(f"a name that is not {codec}") from problem
+    encoded = _element(der.UTF8_STRING, _folded(text).encode("utf-8", "surrogatepass"))
+    return _element(der.SEQUENCE, oid.raw + encoded)
 
 
 def _folded(text: str) -> str:
@@ -463,7 +467,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """Something worth saying about a store. `message` is one printable sentence without a full stop."""
 
@@ -498,7 +502,7 @@ class Entry:
     file: str | None = None  # of a directory: the name inside it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
     """What a library takes from a store, in the order in which it will meet it."""
 
@@ -506,7 +510,7 @@ class Loaded:
     note: str = ""  # said when the view is poorer than the file, e.g. "opened without its password"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Refused:
     """A library does not load the store at all: a program that uses it trusts nobody."""
 
@@ -528,7 +532,7 @@ ALL_FILES: Final = "all-files"
 """The view of a library that reads every file of a directory whatever its name (Go, GnuTLS)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Content:
     """What a format module read from a store's bytes: entries of all kinds, damages, and each library's view."""
 
@@ -542,7 +546,7 @@ class Content:
     empty: bool = False  # a valid store of its kind with nothing in it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Use:
     """One program, or kind of program, that reads a store by a library whose rules `readers.py` knows."""
 
@@ -554,7 +558,7 @@ class Use:
     secret: str | None = field(default=None, repr=False)  # that password, where its place is known; never printed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Location:
     """A path at which a place module found, or was told of, a trust store. Paths are the root's own: "/etc/..."."""
 
@@ -571,7 +575,7 @@ class Location:
     findings: tuple[Finding, ...] = ()  # what its place already knows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Store:
     """One trust store: all the locations that lead to the same file or folder, and what it holds."""
 

@@ -12,7 +12,7 @@ from typing import Final
 from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Kind, Use
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reader:
     """How one library reads a store and builds a path.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from trustmend.formats import bcfks, directory, registry
+from trustmend.formats import directory, registry
 from trustmend.formats.directory import HASH_LINK, Member
 from trustmend.host import Host
 from trustmend.model import (
@@ -33,7 +33,7 @@ _COLLECTION: Final = 5
 _KEY_STORES: Final = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12, Kind.BCFKS})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """What is needed to read stores besides the host.
 
@@ -137,6 +137,8 @@ def _read_file(
         return content, digest
     kind = registry.recognise(data)
     if kind is Kind.BCFKS:
+        from trustmend.formats import bcfks  # rare
+
         content = bcfks.read(data, password, host=host, keytools=reading.keytools(), path=host.outside(spot.path))
     elif kind is None:
         return registry.nothing_known(data, _guess(spot)), digest

@@ -39,7 +39,7 @@ _DIGESTS: Final = {
 _MAX_DEPTH: Final = 100  # X509_STORE_CTX's default depth
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
     """The answer for one reader: `path` begins with the issuing CA and ends at the anchor, as far as it came.
 

@@ -30,7 +30,7 @@ EXITS = (
 STORES_EXITS = "Exit codes: 0 all were read; 2 usage; 4 some could not be read; 130 interrupted."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Where:
     """Which stores a command line is about."""
 

@@ -63,7 +63,7 @@ All = Annotated[bool, typer.Option("--all", help="Also what is no trust store, a
 Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What a command line asks for, in the form the core takes."""
 

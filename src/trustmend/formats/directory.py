@@ -32,7 +32,7 @@ HASH_LINK: Final = re.compile(r"([0-9a-f]{8})\.(\d+)\Z")
 _REFUSED_BY_JAVA: Final = Refused("a folder, where a JVM reads one key store file")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Member:
     """One file of the folder: every name in the folder that leads to it, and what it holds."""
 

@@ -20,7 +20,7 @@ _MAX_DEPTH: Final = 32  # a sealed key needs 6
 _MAX_PARTS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Class:
     """A class description: its fields' type codes, its flags, and the one above it."""
 

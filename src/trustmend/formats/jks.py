@@ -13,7 +13,6 @@ from typing import Final
 
 from trustmend import der
 from trustmend.errors import MalformedError
-from trustmend.formats import java_serial
 from trustmend.model import (
     JAVA_OPEN,
     JAVA_PASSWORD,
@@ -140,6 +139,8 @@ def _read_entry(reading: _Reading, kind: Kind, version: int) -> None:
         kinds = (EntryKind.PLAIN if place else EntryKind.KEY for place in range(reading.number_of(4)))
         found.extend(_read_certificate(reading, version, alias, one) for one in kinds)
     elif tag == _SECRET_ENTRY and kind is Kind.JCEKS:
+        from trustmend.formats import java_serial  # rare
+
         reading.at = java_serial.end_of_object(reading.data, reading.at)
     else:
         raise MalformedError(f"unknown sort of entry {tag}")

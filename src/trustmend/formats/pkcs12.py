@@ -60,7 +60,7 @@ def recognise(head: bytes) -> Kind | None:
     return Kind.PKCS12 if head[body : body + 4] == b"\x02\x01\x03\x30" else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Bag:
     """One SafeBag that matters here: a key (`certificate` None) or a certificate, and what its attributes say."""
 
@@ -72,7 +72,7 @@ class _Bag:
     skipped: bool = False  # a key that is not encrypted: JVMs leave it out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Part:
     """One ContentInfo of the file: its algorithm (None: not encrypted) and octets."""
 
@@ -90,7 +90,7 @@ class _File:
     findings: list[Finding] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Opened:
     """The bags that were found with one password (or none), and what stopped a JVM there."""
 

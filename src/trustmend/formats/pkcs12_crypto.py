@@ -53,7 +53,7 @@ _DES_EDE3: Final = "1.2.840.113549.3.7"
 _FOR_KEY, _FOR_VECTOR, _FOR_MAC = 1, 2, 3  # RFC 7292 appendix B.3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Password:
     """A password in the two forms that PKCS#12 wants."""
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from trustmend.formats import bcfks, der_certificate, jks, nss, pem, pkcs12
+from trustmend.formats import jks, pem
 from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Kind, Refused, View
 
 _HEAD_BYTES: Final = 4096
-_BY_MAGIC: Final[Sequence[Callable[[bytes], Kind | None]]] = (
-    jks.recognise,
-    pkcs12.recognise,
-    bcfks.recognise,
-    nss.recognise,
-    der_certificate.recognise,
-)
-"""Formats that their first bytes tell. PEM comes last: it may stand anywhere in a file."""
 
 
 def recognise(content: bytes) -> Kind | None:
-    """What the bytes are, by their content alone; None for what is no form of trust store."""
+    """What the bytes are, by their content alone; None for what is no form of trust store.
+
+    PEM comes last: it may stand anywhere in a file. Modules of rarer forms are loaded where the first bytes allow them.
+    """
     head = content[:_HEAD_BYTES]
-    for known in _BY_MAGIC:
-        if kind := known(head):
+    if kind := jks.recognise(head):
+        return kind
+    if head.startswith(b"\x30"):
+        from trustmend.formats import bcfks, der_certificate, pkcs12
+
+        if kind := pkcs12.recognise(head) or bcfks.recognise(head) or der_certificate.recognise(head):
+            return kind
+    if head.startswith(b"SQLite"):
+        from trustmend.formats import nss
+
+        if kind := nss.recognise(head):
             return kind
     return pem.recognise(content)
 
@@ -40,10 +43,16 @@ def read(content: bytes, kind: Kind, password: str | None) -> Content:
         case Kind.JKS | Kind.JCEKS:
             return jks.read(content, password)
         case Kind.PKCS12:
+            from trustmend.formats import pkcs12
+
             return pkcs12.read(content, password)
         case Kind.NSS:
+            from trustmend.formats import nss
+
             return nss.read(content)
         case Kind.DER:
+            from trustmend.formats import der_certificate
+
             return der_certificate.read(content)
         case _:
             return pem.read(content)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trustmend.places.tree import Survey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Variable:
     """One variable: whose it is, whose rules read what it names, and whether built-in roots stay trusted beside it."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trustmend.places.tree import Survey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Row:
     """One family of distributions: its artifacts and where they come from."""
 
