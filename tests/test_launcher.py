@@ -207,7 +207,7 @@ def test_it_starts_through_links_and_by_a_relative_path(started: Copy) -> None:
 
 def test_changed_code_counts_at_once_and_sees_the_callers_environment(fresh: Copy) -> None:
     fresh.start()
-    (fresh.checkout / "src" / "trustmend" / "cli" / "app.py").write_text(PRINTS_ENVIRON)
+    (fresh.checkout / "src" / "trustmend" / "cli" / "start.py").write_text(PRINTS_ENVIRON)
     changes = {"SSL_CERT_FILE": "/a/b", "JAVA_HOME": "/no", "PYTHONPATH": "/c", "_tm_env": "x", "IFS": "y"}
 
     code, stdout, _ = fresh.start(changes=changes)
