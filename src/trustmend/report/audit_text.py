@@ -140,8 +140,11 @@ def _blocks(group: Sequence[Judged]) -> Iterator[str]:
             yield f"  {printable(one.store.path)}"
             for link in one.store.links:
                 yield f"    = {printable(link)}"
-            if one.store.owner and one.verdict is not Verdict.TRUSTED:
-                yield from wrapped("    from ", one.store.owner, "         ")
+            if one.verdict is not Verdict.TRUSTED:
+                if one.store.owner:
+                    yield from wrapped("    from ", one.store.owner, "         ")
+                if setting := _setting(one.store):
+                    yield from wrapped("    set by ", setting, "           ")
         yield from facts
 
 
@@ -168,6 +171,11 @@ def _about(store: Store) -> str:
     if readers:
         parts.append("read by " + ", ".join(readers))
     return "; ".join(parts)
+
+
+def _setting(store: Store) -> str:
+    """The settings that name the store, such as "environment variable SSL_CERT_FILE"; empty for default places."""
+    return ", ".join(dict.fromkeys(use.how for use in store.uses if use.how.startswith(("environment", "-D"))))
 
 
 def _reasons(judged: Judged) -> list[str]:
