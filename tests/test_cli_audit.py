@@ -11,6 +11,7 @@ import pytest
 import certificates
 import shipped
 from command import Ended, trustmend
+from keystores import Item, build
 from places.planted import Root
 
 ROOT_RSA = shipped.pem("root-usertrust-rsa")
@@ -338,3 +339,55 @@ def test_the_wrong_words_say_what_is_right() -> None:
 
     assert told.code == 2
     assert "audti" in told.err
+
+
+def key_store(path: Path, **options: str) -> Path:
+    """A JKS store of the roots that sectigo-2019 wants."""
+    roots = [shipped.certificate(f"root-usertrust-{kind}").der for kind in ("rsa", "ecc")]
+    path.write_bytes(build([Item(f"root-{number}", der) for number, der in enumerate(roots)], **options))  # type: ignore[arg-type]
+    return path
+
+
+def test_the_password_of_a_key_store(tmp_path: Path) -> None:
+    store = key_store(tmp_path / "store", password="s3cret")
+    (tmp_path / "right").write_text("s3cret\nand more\n")
+    (tmp_path / "wrong").write_text("other\n")
+
+    without = trustmend("audit", "--json", store)
+    assert without.store(store)["verdict"] == "untrusted"
+    assert [finding["code"] for finding in without.store(store)["findings"]] == [
+        "integrity-unverified",
+        "refused-by-reader",
+    ]
+    assert "--password-file" in " ".join(trustmend("audit", store).out.split())
+    assert trustmend("audit", "--password-file", tmp_path / "right", store).code == 0
+    assert trustmend("audit", "--password-file", tmp_path / "wrong", store).code == 3
+    assert trustmend("audit", store, environ={"TRUSTMEND_STOREPASS": "s3cret"}).code == 0
+    missing = trustmend("audit", "--password-file", tmp_path / "none", store)
+    assert (missing.code, "cannot be read" in missing.err) == (4, True)
+    for told in (without, trustmend("show", "--password-file", tmp_path / "right", store)):
+        assert "s3cret" not in told.out + told.err
+
+
+def test_a_flipped_digest_and_a_cut_store(tmp_path: Path) -> None:
+    flipped, cut = key_store(tmp_path / "flipped"), key_store(tmp_path / "cut")
+    flipped.write_bytes(flipped.read_bytes()[:-1] + b"\0")
+    cut.write_bytes(cut.read_bytes()[:900])
+
+    told = trustmend("audit", "--json", flipped, cut)
+
+    assert told.code == 3
+    assert told.store(flipped)["verdict"] == told.store(cut)["verdict"] == "untrusted"
+    assert told.store(flipped)["certificates"] == 2
+    assert "byte" in str(told.store(cut)["findings"])
+
+
+def test_an_alias_that_names_another_ca(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    wrong = Item("USERTrust RSA Certification Authority".lower(), shipped.certificate("root-aaa").der)
+    store.write_bytes(build([wrong]))
+
+    row = trustmend("audit", "--json", store).store(store)
+
+    assert "misleading-alias" in [finding["code"] for finding in row["findings"]]
+    assert row["verdict"] == "conditional"
