@@ -222,6 +222,19 @@ def test_a_scan_finds_what_no_place_knows(root: Root) -> None:
     assert trustmend("--root", root.folder, "audit", "--json").audit()["stores"] == []
 
 
+def test_a_scan_of_nothing_is_said(tmp_path: Path) -> None:
+    told = trustmend("audit", "--scan", tmp_path / "none")
+
+    assert (told.code, "to scan" in told.err) == (2, True)
+
+
+def test_errors_show_no_control_characters() -> None:
+    told = trustmend("show", "/no\x1b[2Jthing")
+
+    assert "\\x1b" in told.err
+    assert "\x1b" not in told.err
+
+
 def test_variables_of_the_shell_name_stores(tmp_path: Path, good: Path) -> None:
     old = tmp_path / "old.pem"
     old.write_bytes(AAA)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 from side_by_side import Runner, compare, rounds_asked
 
@@ -24,8 +26,11 @@ def main() -> None:
     scan = [LAUNCHER, "-q", "stores", "--all", "--scan", folder]
     ours = Runner("trustmend stores --scan", scan, frozenset({0, 4}))
     compare(ours, Runner("rg -l 'BEGIN CERTIFICATE'", search, frozenset({0, 1, 2})), rounds=rounds_asked(7), target=0.5)
-    found = subprocess.run([*scan, "--json"], capture_output=True, check=False).stdout
-    print(f"{found.count(b'certificates')} stores found by the scan")
+    by_rg = len(subprocess.run(search, capture_output=True, check=False).stdout.splitlines())
+    stores = json.loads(subprocess.run([*scan, "--json"], capture_output=True, check=False).stdout)["stores"]
+    kinds = Counter(store["kind"] for store in stores)
+    print(f"rg: {by_rg} files, of which many are code and text that quote a certificate")
+    print(f"trustmend: {len(stores)} stores: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
 
 
 main()

@@ -12,6 +12,7 @@ import typer
 from trustmend import __version__
 from trustmend.cli import audit, bundle
 from trustmend.errors import Exit, TrustError
+from trustmend.model import printable
 
 # Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
 ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])
@@ -89,9 +90,9 @@ def run(argv: list[str]) -> int:
         problem.show()  # type: ignore[attr-defined]  # ClickException has it
         return int(Exit.USAGE)
     except TrustError as problem:
-        sys.stderr.write(f"error: {problem.message}\n")
+        sys.stderr.write(f"error: {printable(problem.message)}\n")
         if problem.hint:
-            sys.stderr.write(f"\nhint: {problem.hint}\n")
+            sys.stderr.write(f"\nhint: {printable(problem.hint)}\n")
         return int(problem.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted; nothing was changed\n")

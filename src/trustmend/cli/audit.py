@@ -182,6 +182,9 @@ def _locations(settings: Settings, host: Host, where: _Where) -> list[Location]:
     def unreadable(folder: str, count: int) -> None:
         options.say(settings, f"note: {count} files and folders below {printable(folder)} could not be read")
 
+    for folder in where.scan:
+        if not host.exists(host.absolute(folder)):
+            raise UsageError(f"there is no `{printable(folder)}` to scan", hint="--scan takes a folder")
     pending = None if where.paths else start.survey(host, left_alone(host, own=where.everything))
     with scan_progress(settings, shown=bool(where.scan)) as progress:
         return discover(
@@ -229,7 +232,7 @@ def _one(settings: Settings, host: Host, wanted: str, password_file: str | None)
             settings, host, _Where([path], [], network=False, password_file=password_file, everything=True)
         )[0]
     hint = "trustmend stores lists them; a path may be any file or folder"
-    raise UsageError(f"there is no store `{wanted}`", hint=hint)
+    raise UsageError(f"there is no store `{printable(wanted)}`", hint=hint)
 
 
 def _host_row(host: Host) -> dict[str, str]:

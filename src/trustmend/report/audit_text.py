@@ -264,8 +264,10 @@ def _chain_lines(judged: ChainVerdict, whole: Judged, paint: Paint) -> Iterator[
     held = {e.certificate.sha256 for e in whole.store.content.entries}
     decisive = judged.decisive
     accepted = decisive is not None and judged.verdict in (Verdict.TRUSTED, Verdict.CONDITIONAL)
+    if any("refused-by-reader" in row.rule for row in judged.readers if row.verdict is judged.verdict):
+        return  # no certificate decides then
     yield from tree(decisive.path if accepted and decisive else judged.chain.path, held)
-    for row in judged.readers:
+    for row in judged.readers if len(judged.readers) > 1 else ():
         yield from wrapped("  ", f"{READERS[row.reader].title}: {row.verdict.value}, {row.rule}", "    ")
 
 
