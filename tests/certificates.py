@@ -27,7 +27,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from trustmend.model import Certificate
+from trustmend.certificate import Certificate
 
 BEGIN: Final = datetime(2020, 1, 1, tzinfo=UTC)
 END: Final = datetime(2040, 1, 1, tzinfo=UTC)

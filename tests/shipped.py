@@ -6,7 +6,7 @@ import base64
 import re
 from pathlib import Path
 
-from trustmend.model import Certificate
+from trustmend.certificate import Certificate
 
 ROOT = Path(__file__).parent.parent
 LEAVES = ROOT / "tests" / "data" / "leaves"

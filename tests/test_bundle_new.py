@@ -17,8 +17,8 @@ from certificates import Made, bundle_pem
 from trustmend import bundle, bundle_new
 from trustmend.bundle_manifest import BundleRole
 from trustmend.bundle_new import Wanted
+from trustmend.certificate import Certificate
 from trustmend.errors import BundleError
-from trustmend.model import Certificate
 
 ROOT = certificates.root("Acme Root")
 OLD = certificates.root("Acme Old Root")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
-CORE = ("model", "host", "errors", "der", "signatures")
+CORE = ("certificate", "model", "host", "errors", "der", "signatures")
 """What every place and every format may stand on."""
-PURE = ("model", "der", "signatures", "audit", "readers")
+PURE = ("certificate", "model", "der", "signatures", "audit", "validate", "readers", "advice")
 """Equal inputs, equal output: no host, no environment, no clock."""
 FILES = {path.relative_to(SRC).with_suffix("").as_posix(): path for path in sorted(SRC.rglob("*.py"))}
 """'trustmend/places/java' -> its path."""
@@ -113,6 +113,24 @@ def test_programs_are_started_by_the_host_alone() -> None:
 
     assert starters == ["trustmend/host"]
     assert not calls
+
+
+WRITERS = ("mkdir", "makedirs", "rename", "replace", "remove", "unlink", "rmdir", "link", "symlink", "chmod", "chown")
+
+
+def test_files_are_written_by_the_change_package_alone() -> None:
+    """And by the command line, for the answer that -o asks for."""
+    trees = {file: ast.parse(path.read_bytes()) for file, path in FILES.items()}
+    calls = {file for file, tree in trees.items() if any(uses(tree, "os", call) for call in WRITERS)}
+    modules = {file for file, tree in trees.items() if imported(tree, "trustmend") & {"shutil", "tempfile"}}
+    opened = {
+        file
+        for file, tree in trees.items()
+        if any(isinstance(node, ast.Name) and node.id == "open" for node in ast.walk(tree))
+    }
+
+    assert {file.rpartition("/")[0] for file in calls | modules} == {"trustmend/change"}
+    assert opened == {"trustmend/cli/options"}
 
 
 def test_the_environment_is_read_by_the_host_and_for_colour_alone() -> None:

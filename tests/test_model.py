@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import certificates
 import shipped
+from trustmend.certificate import Certificate, canonical_name, name_hash, name_label, name_text, printable
 from trustmend.errors import MalformedError
-from trustmend.model import Certificate, canonical_name, name_hash, name_label, name_text, printable
 from trustmend.signatures import signed_by
 
 SHIPPED = sorted({path.stem for path in (shipped.ROOT / "bundles").glob("*/*.pem")})

@@ -21,8 +21,9 @@ from hosts.machine import Guest, Interpreter
 from readers import ask
 from readers.ask import Question
 from trustmend.audit import Judged, judge
+from trustmend.certificate import name_hash
 from trustmend.host import Host
-from trustmend.model import Family, Location, Use, Verdict, name_hash
+from trustmend.model import Family, Location, Use, Verdict
 from trustmend.stores import Reading, read_stores
 
 T, C, U, D = Verdict.TRUSTED, Verdict.CONDITIONAL, Verdict.UNTRUSTED, Verdict.DISTRUSTED

@@ -29,10 +29,11 @@ from readers.ask import Question
 from trustmend import bundle
 from trustmend.audit import judge
 from trustmend.bundle import Chain
+from trustmend.certificate import Certificate
 from trustmend.discover import discover
 from trustmend.formats import pem
 from trustmend.host import Host
-from trustmend.model import OPENSSL, Certificate, Family, Kind, Loaded, Location, Role, Use, Verdict
+from trustmend.model import OPENSSL, Family, Kind, Loaded, Location, Role, Use, Verdict
 from trustmend.readers import READERS
 from trustmend.stores import Reading, read_stores
 from trustmend.validate import Anchors, validate

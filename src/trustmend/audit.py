@@ -10,18 +10,8 @@ from functools import cache
 from typing import Final
 
 from trustmend.bundle import Bundle, BundleCertificate, Chain
-from trustmend.model import (
-    WORST_FIRST,
-    Certificate,
-    Finding,
-    Loaded,
-    Refused,
-    Severity,
-    Store,
-    Use,
-    Verdict,
-    View,
-)
+from trustmend.certificate import Certificate
+from trustmend.model import WORST_FIRST, Finding, Loaded, Refused, Severity, Store, Use, Verdict, View
 from trustmend.readers import READERS, Reader, default_use, view_of
 from trustmend.validate import Anchors, Outcome, validate
 
@@ -240,7 +230,7 @@ def _anchor_findings(chain: Chain, row: ReaderVerdict, reader: Reader) -> Iterat
 
 
 def _issuer(certificate: Certificate) -> str:
-    from trustmend.model import name_label
+    from trustmend.certificate import name_label
 
     return "itself" if certificate.self_issued else name_label(certificate.issuer)
 
@@ -288,7 +278,7 @@ def _alias_finding(alias: str, certificate: Certificate, known: Iterable[Certifi
     plain = _plain(alias)
     for other in known:
         if plain == _plain(other.label) and other.spki != certificate.spki and other.label != certificate.label:
-            from trustmend.model import printable
+            from trustmend.certificate import printable
 
             text = f"the alias `{printable(alias)}` names {other.label}, but the entry is {certificate.label}"
             yield Finding("misleading-alias", Severity.WARNING, text, certificate.sha256)

@@ -23,9 +23,9 @@ from typing import Final
 
 from trustmend import bundle_folder
 from trustmend.bundle_manifest import MANIFEST, NAME_FORM, BundleRole, ChainRow, Manifest, SiblingRow, parse
+from trustmend.certificate import Certificate, canonical_name, name_text, printable
 from trustmend.errors import BundleError, UsageError
 from trustmend.host import Host
-from trustmend.model import Certificate, canonical_name, name_text, printable
 from trustmend.signatures import signed_by
 
 

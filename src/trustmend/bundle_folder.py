@@ -13,9 +13,9 @@ from functools import cache
 from typing import Final
 
 from trustmend.bundle_manifest import MANIFEST
+from trustmend.certificate import Certificate, printable
 from trustmend.errors import BundleError, MalformedError
 from trustmend.host import Host
-from trustmend.model import Certificate, printable
 
 _MAX_BYTES: Final = 1024 * 1024  # one certificate takes a few kilobytes
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----")

@@ -14,8 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from trustmend.certificate import printable
 from trustmend.errors import BundleError
-from trustmend.model import printable
 
 T = TypeVar("T")
 

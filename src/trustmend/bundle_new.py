@@ -12,11 +12,12 @@ from typing import Final
 
 from trustmend import bundle, bundle_folder
 from trustmend.bundle_manifest import MANIFEST, NAME_FORM, BundleRole
+from trustmend.certificate import Certificate, canonical_name, name_label, name_text, printable
 from trustmend.change import folder
 from trustmend.errors import BundleError
 from trustmend.formats import der_certificate, pem, registry
 from trustmend.host import Host
-from trustmend.model import Certificate, Kind, canonical_name, name_label, name_text, printable
+from trustmend.model import Kind
 from trustmend.signatures import signed_by
 
 _MAX_PATHS: Final = 16

@@ -9,22 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from trustmend.certificate import printable
 from trustmend.formats import directory, registry
 from trustmend.formats.directory import HASH_LINK, Member
 from trustmend.host import Host
-from trustmend.model import (
-    Content,
-    EntryKind,
-    Family,
-    Finding,
-    Kind,
-    Location,
-    Role,
-    Severity,
-    Store,
-    Use,
-    printable,
-)
+from trustmend.model import Content, EntryKind, Family, Finding, Kind, Location, Role, Severity, Store, Use
 
 _MEMBER_BYTES: Final = 4 * 1024 * 1024
 _MAX_MEMBERS: Final = 20_000

@@ -13,18 +13,17 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from trustmend.errors import MalformedError
-from trustmend.model import (
+from trustmend.certificate import (
     ANY_PURPOSE,
     RSA_KEY,
     SERVER_AUTH,
     AuthorityKeyId,
     Certificate,
-    Entry,
-    Verdict,
     canonical_name,
     name_label,
 )
+from trustmend.errors import MalformedError
+from trustmend.model import Entry, Verdict
 from trustmend.readers import Reader
 from trustmend.signatures import signed_by
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipped import certificate, pem
+from trustmend.certificate import SERVER_AUTH
 from trustmend.formats import pem as pem_format
-from trustmend.model import OPENSSL, SERVER_AUTH, EntryKind, Kind, Loaded, Refused
+from trustmend.model import OPENSSL, EntryKind, Kind, Loaded, Refused
 
 ONE = pem("root-usertrust-rsa")
 TWO = pem("root-aaa")

@@ -10,9 +10,9 @@ from typing import Annotated, cast
 import typer
 
 from trustmend import __version__
+from trustmend.certificate import printable
 from trustmend.cli import audit, bundle
 from trustmend.errors import Exit, TrustError
-from trustmend.model import printable
 
 # Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
 ParserError = cast("type[Exception]", typer.BadParameter.__mro__[2])

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trustmend.certificate import printable
 from trustmend.cli import options
 from trustmend.cli.options import Format
 from trustmend.errors import Exit, UsageError
 from trustmend.host import Host
-from trustmend.model import Role, Verdict, printable
+from trustmend.model import Role, Verdict
 
 if TYPE_CHECKING:
     from trustmend.audit import Judged

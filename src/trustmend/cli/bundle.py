@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trustmend.certificate import printable
 from trustmend.cli import options
 from trustmend.host import Host
-from trustmend.model import printable
 
 if TYPE_CHECKING:
     from trustmend.bundle import Bundle, Comparison
+    from trustmend.certificate import Certificate
     from trustmend.cli.app import Settings
-    from trustmend.model import Certificate
 
 EXITS = "Exit codes: 0 done; 2 usage; 6 refused: the bundle is not what it promises, or cannot be made."
 DEFAULT = "sectigo-2019"

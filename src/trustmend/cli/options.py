@@ -84,9 +84,7 @@ def moment(text: str | None, host: Host) -> datetime:
             return datetime.combine(date.fromisoformat(text), time(), UTC)
         found = datetime.fromisoformat(text)
     except ValueError as problem:
-        raise UsageError(
-            f"`{text}` is no time", hint="write 2026-03-01 or 2026-03-01T12:00:00Z"
-        ) from problem
+        raise UsageError(f"`{text}` is no time", hint="write 2026-03-01 or 2026-03-01T12:00:00Z") from problem
     if found.tzinfo is None:
         raise UsageError(f"`{text}` names no time zone", hint=f"write {text}Z for UTC, or {text}+02:00")
     return found.astimezone(UTC)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final
 
+from trustmend.certificate import printable
 from trustmend.errors import ReadError
 from trustmend.formats import pem
 from trustmend.formats.jks import DEFAULT_PASSWORD
@@ -27,7 +28,6 @@ from trustmend.model import (
     Loaded,
     Refused,
     View,
-    printable,
 )
 
 _PBES2: Final = bytes.fromhex("06092a864886f70d01050d")

@@ -5,21 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from trustmend import der
+from trustmend.certificate import Certificate
 from trustmend.errors import MalformedError
 from trustmend.formats.pem import pkcs7_certificates
-from trustmend.model import (
-    JAVA_OPEN,
-    JAVA_PASSWORD,
-    OPENSSL,
-    Certificate,
-    Content,
-    Entry,
-    Finding,
-    Kind,
-    Refused,
-    Severity,
-    View,
-)
+from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Entry, Finding, Kind, Refused, Severity, View
 
 _SIGNED_DATA: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
 _REFUSED_BY_OPENSSL: Final = Refused("DER, where OpenSSL reads only PEM as a CA file")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from trustmend.certificate import name_hash, printable
 from trustmend.model import (
     ALL_FILES,
     JAVA_OPEN,
@@ -24,8 +25,6 @@ from trustmend.model import (
     Refused,
     Severity,
     View,
-    name_hash,
-    printable,
 )
 
 HASH_LINK: Final = re.compile(r"([0-9a-f]{8})\.(\d+)\Z")

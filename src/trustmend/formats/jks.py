@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trustmend import der
+from trustmend.certificate import Certificate, printable
 from trustmend.errors import MalformedError
 from trustmend.model import (
     JAVA_OPEN,
     JAVA_PASSWORD,
     NSS,
     OPENSSL,
-    Certificate,
     Content,
     Entry,
     EntryKind,
@@ -28,7 +28,6 @@ from trustmend.model import (
     Refused,
     Severity,
     View,
-    printable,
 )
 
 _MAGIC: Final = {b"\xfe\xed\xfe\xed": Kind.JKS, b"\xce\xce\xce\xce": Kind.JCEKS}

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
+from trustmend.certificate import SERVER_AUTH, Certificate
 from trustmend.errors import MalformedError
 from trustmend.model import (
     JAVA_OPEN,
     JAVA_PASSWORD,
     NSS,
     OPENSSL,
-    SERVER_AUTH,
-    Certificate,
     Content,
     Entry,
     EntryKind,

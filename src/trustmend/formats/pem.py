@@ -15,13 +15,13 @@ from itertools import zip_longest
 from typing import Final
 
 from trustmend import der
+from trustmend.certificate import Certificate
 from trustmend.errors import MalformedError
 from trustmend.model import (
     ALL_FILES,
     JAVA_OPEN,
     JAVA_PASSWORD,
     OPENSSL,
-    Certificate,
     Content,
     Entry,
     EntryKind,

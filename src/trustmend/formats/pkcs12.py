@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final
 
 from trustmend import der
+from trustmend.certificate import Certificate
 from trustmend.der import Tlv
 from trustmend.errors import MalformedError
 from trustmend.formats import ber, pkcs12_crypto
@@ -24,7 +25,6 @@ from trustmend.model import (
     JAVA_PASSWORD,
     NSS,
     OPENSSL,
-    Certificate,
     Content,
     Entry,
     EntryKind,

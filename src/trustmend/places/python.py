@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from trustmend.model import Family, Location, Role, Use, printable
+from trustmend.certificate import printable
+from trustmend.model import Family, Location, Role, Use
 
 if TYPE_CHECKING:
     from trustmend.host import Host

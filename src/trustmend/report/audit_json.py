@@ -16,7 +16,8 @@ from trustmend import __version__
 from trustmend.advice import next_step
 from trustmend.audit import ChainVerdict, Judged, Summary
 from trustmend.bundle import Bundle
-from trustmend.model import Entry, EntryKind, Finding, Loaded, Store, Use, Verdict, name_text, printable
+from trustmend.certificate import name_text, printable
+from trustmend.model import Entry, EntryKind, Finding, Loaded, Store, Use, Verdict
 
 Json = dict[str, Any]
 

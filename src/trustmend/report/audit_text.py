@@ -9,19 +9,8 @@ from itertools import takewhile
 from trustmend.advice import next_step
 from trustmend.audit import ChainVerdict, Judged, Summary
 from trustmend.bundle import Bundle, Chain
-from trustmend.model import (
-    WORST_FIRST,
-    Certificate,
-    Entry,
-    EntryKind,
-    Finding,
-    Role,
-    Severity,
-    Store,
-    Verdict,
-    name_label,
-    printable,
-)
+from trustmend.certificate import Certificate, name_label, printable
+from trustmend.model import WORST_FIRST, Entry, EntryKind, Finding, Role, Severity, Store, Verdict
 from trustmend.readers import READERS
 
 Paint = Callable[[str, str], str]

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from trustmend.bundle import Bundle, Chain, Comparison
-from trustmend.model import Certificate, name_label, name_text, printable
+from trustmend.certificate import Certificate, name_label, name_text, printable
 from trustmend.report.audit_text import wrapped
 
 _INDENT = "  "
