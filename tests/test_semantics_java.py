@@ -138,9 +138,10 @@ def test_our_verdict_is_every_jvms(planted: Planted, row: Row) -> None:
 
 
 @pytest.mark.needs("openssl")
-def test_a_pkcs12_opened_without_its_password_trusts_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("password", ["changeit", "unknown"])
+def test_a_pkcs12_opened_without_its_password_trusts_nobody(tmp_path: Path, password: str) -> None:
     """What a bare -Djavax.net.ssl.trustStore does with most PKCS#12 files."""
-    (tmp_path / "store").write_bytes(exported(tmp_path))
+    (tmp_path / "store").write_bytes(exported(tmp_path, password=password))
     where = Location(str(tmp_path / "store"), Family.JAVA, uses=(Use("jsse", "bare"),), named=True)
     (store,) = read_stores(Host(), [where], Reading())
 

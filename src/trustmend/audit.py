@@ -77,7 +77,7 @@ def judge(store: Store, bundles: Sequence[Bundle], at: datetime) -> Judged:
     Equal inputs give equal output; nothing is read and no clock is asked.
     """
     lenses = _lenses(store)
-    if store.content.error is not None or not lenses:
+    if not lenses:
         reason = store.content.error or "no view of it could be made"
         return Judged(store, Verdict.UNREADABLE, _unread(bundles, reason), (), _own_findings(store))
     missing = _missing(store, bundles)

@@ -162,7 +162,7 @@ def _view(opened: _Opened, entries: Sequence[Entry]) -> View:
         return refused
     found, _ = _entries(opened.bags)
     anchors = tuple(entry for entry in found if entry.kind is not EntryKind.PLAIN)
-    if opened.skipped and len(found) < len(entries):
+    if opened.skipped and (len(found) < len(entries) or not entries):
         return Loaded(anchors, "opened without its password, a JVM sees none of its encrypted certificates")
     if found and not anchors:
         count = f"none of its {len(found)} certificates is" if len(found) > 1 else "its certificate is not"

@@ -70,7 +70,7 @@ def store_row(judged: Judged) -> Json:
             {"sha256": m.sha256, "role": m.role, "subject": name_text(m.certificate.subject)} for m in judged.missing
         ],
         "findings": [_finding(f) for f in judged.findings],
-        "error": None if judged.store.content.error is None else printable(judged.store.content.error),
+        "error": printable(judged.store.content.error or "") if judged.verdict is Verdict.UNREADABLE else None,
         "next": next_step(judged),
     }
 
