@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hosts.machine import GUEST_ROOTS, Guest, Interpreter, Jdk, find_jdks, find_pythons
+from hosts.tool import Tool, in_guest
 
 ON_CI = bool(os.environ.get("CI"))
 REAL_HOME = os.environ.get("HOME", "/")
@@ -113,6 +115,14 @@ def clean_env(tmp_path: Path) -> dict[str, str]:
     return {"PATH": SYSTEM_PATH, "HOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that other users can come to; pytest's own are below one that is its user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)  # noqa: S103  that is what it is for
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
 def network_env() -> Mapping[str, str]:
     """What a pip needs on this machine to reach its index: proxy and certificate settings."""
@@ -151,7 +161,7 @@ def _guest(name: str) -> Guest:
 
 @pytest.fixture(scope="session")
 def trixie() -> Guest:
-    """A Debian 13 with Python 3.13, OpenSSL 3.5, curl, certtool and a Java 21; for `privileged` tests."""
+    """A Debian 13 with Python 3.13, OpenSSL 3.5, curl, wget, certtool, Java 21 and 25; for `privileged` tests."""
     return _guest("trixie")
 
 
@@ -159,3 +169,21 @@ def trixie() -> Guest:
 def bookworm() -> Guest:
     """A bare Debian 12 with nothing but Python 3.11 added; for `privileged` tests."""
     return _guest("bookworm")
+
+
+@pytest.fixture(scope="session")
+def bookworm_java() -> Guest:
+    """A Debian 12 with Python 3.11, OpenSSL 3.0, curl, wget, node, p11-kit and Java 17; for `privileged` tests."""
+    return _guest("bookworm-java")
+
+
+@pytest.fixture(scope="session")
+def bullseye() -> Guest:
+    """A Debian 11 with Python 3.9, OpenSSL 1.1.1, curl, wget and a Java 11; for `privileged` tests."""
+    return _guest("bullseye")
+
+
+@pytest.fixture(scope="session")
+def tool_in(network_env: Mapping[str, str]) -> Callable[[Guest], Tool]:
+    """How trustmend is started in sessions of a guest whose Python is 3.11 or newer."""
+    return lambda guest: in_guest(guest.root, GUEST_ROOTS, network_env)

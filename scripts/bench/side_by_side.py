@@ -18,11 +18,16 @@ class Runner:
     title: str
     argv: Sequence[str]
     codes: frozenset[int] = frozenset({0})  # exit codes that are no failure
+    before: Sequence[str] = ()  # a program that makes the start the same each time; not measured
     seconds: list[float] = field(default_factory=list)
     kilobytes: int = 0  # the most memory that one run had at once
 
     def run(self, environ: Mapping[str, str]) -> None:
         """Run it once, its output thrown away. Raises SystemExit where it fails: a failure takes no true time."""
+        if self.before:
+            subprocess.run(
+                list(self.before), env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, check=True
+            )
         start = time.perf_counter()
         child = subprocess.Popen(
             list(self.argv), env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -43,7 +48,8 @@ class Runner:
 
 def compare(ours: Runner, peer: Runner, *, rounds: int, target: float) -> None:
     """Run both in turn and print times, memory and the ratio of the medians; the first round only warms up."""
-    environ = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
+    names = ("PATH", "HOME", "XDG_CACHE_HOME", "CAROOT", "JAVA_HOME", "TRUST_STORES")
+    environ = {name: os.environ[name] for name in names if name in os.environ}
     for number in range(rounds + 1):
         for runner in (ours, peer) if number % 2 else (peer, ours):
             runner.run(environ)

@@ -10,9 +10,11 @@ from functools import cache
 from typing import Final
 
 from trustmend.bundle import Bundle, BundleCertificate, Chain
+from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate
 from trustmend.model import WORST_FIRST, Finding, Loaded, Refused, Severity, Store, Use, Verdict, View
 from trustmend.readers import READERS, Reader, default_use, view_of
+from trustmend.systems import takes_intermediates
 from trustmend.validate import Anchors, Outcome, validate
 
 _REFUSED: Final = "refused-by-reader: "
@@ -101,9 +103,11 @@ def _worst_required(chains: Sequence[ChainVerdict]) -> Verdict:
 
 
 def _missing(store: Store, bundles: Sequence[Bundle]) -> tuple[BundleCertificate, ...]:
-    """The install certificates that stand nowhere in the store, each once."""
+    """The install certificates that belong into this kind of store and stand nowhere in it, each once."""
     present = {e.certificate.sha256 for e in store.content.entries}
     wanted = {c.sha256: c for b in bundles for c in b.certificates if c.install}
+    if store.source is not None and not takes_intermediates(store.source):
+        wanted = {sha256: c for sha256, c in wanted.items() if c.role is BundleRole.ROOT}
     return tuple(c for sha256, c in wanted.items() if sha256 not in present)
 
 

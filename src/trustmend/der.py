@@ -1,4 +1,4 @@
-"""A small reader of DER (X.690) for the outer form of certificates and key stores.
+"""A small reader and writer of DER (X.690) for the outer form of certificates and key stores.
 
 It gives slices of the input and never copies more than it must: an audit looks at thousands of certificates,
 most of them only for names and dates. Signatures and keys are left to the cryptography package.
@@ -16,6 +16,7 @@ from trustmend.errors import MalformedError
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 UTF8_STRING, UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x0C, 0x17, 0x18, 0x1E
 SEQUENCE, SET = 0x30, 0x31
+_MAX_DEPTH = 40
 
 
 class Tlv:
@@ -118,6 +119,65 @@ def whole(data: bytes) -> Tlv:
     if element.end != len(data):
         raise MalformedError(f"{len(data) - element.end} bytes after the end")
     return element
+
+
+def element(tag: int, *contents: bytes) -> bytes:
+    """One element as DER encodes it, its contents given in pieces.
+
+    Args:
+        tag: one octet.
+        contents: of a SET OF to be sorted by the caller (X.690 11.6).
+    """
+    size = sum(map(len, contents))
+    if size < 0x80:
+        header = bytes((tag, size))
+    else:
+        octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+        header = bytes((tag, 0x80 | len(octets))) + octets
+    return b"".join((header, *contents))
+
+
+def oid(text: str) -> bytes:
+    """The OBJECT IDENTIFIER of a dotted form, header and contents (X.690 8.19); the opposite of `Tlv.oid`."""
+    first, second, *rest = map(int, text.split("."))
+    octets = bytearray()
+    for arc in (40 * first + second, *rest):
+        octets += bytes(arc >> shift & 0x7F | 0x80 for shift in range((arc.bit_length() - 1) // 7 * 7, 0, -7))
+        octets.append(arc & 0x7F)
+    return element(OID, bytes(octets))
+
+
+def end_of(data: bytes, at: int = 0, depth: int = 0) -> int:
+    """The byte after the element that begins at byte `at`, also after one of open length (BER, X.690 8.1.3.6).
+
+    Raises:
+        MalformedError: as `read`, or where it is nested too deep.
+    """
+    if data[at + 1 : at + 2] != b"\x80" or not data[at] & 0x20:
+        return read(data, at).end
+    if depth > _MAX_DEPTH:
+        raise MalformedError(f"nested too deep at byte {at}")
+    at += 2
+    while data[at : at + 2] != b"\0\0":
+        at = end_of(data, at, depth + 1)
+    return at + 2
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """The elements inside the SEQUENCE that is all of `data`, as they stand, open lengths and all.
+
+    Raises:
+        MalformedError: `data` is not one SEQUENCE, or what is inside does not fill it exactly.
+    """
+    if data[:1] != b"\x30" or end_of(data) != len(data):
+        raise MalformedError("no SEQUENCE, or bytes after its end")
+    at, stop = (2, len(data) - 2) if data[1] == 0x80 else (read(data).body, len(data))
+    while at < stop:
+        end = end_of(data, at)
+        if end > stop:
+            raise MalformedError(f"an element at byte {at} that ends behind what it stands in")
+        yield data[at:end]
+        at = end
 
 
 @cache

@@ -46,6 +46,32 @@ class BundleError(TrustError):
     exit_code = Exit.REFUSED
 
 
+class RefusedError(TrustError):
+    """A change is not made, and nothing was changed: a lock, missing rights, or a state folder of somebody else's."""
+
+    exit_code = Exit.REFUSED
+
+
+class StepError(TrustError):
+    """One store could not be changed; it is as it was."""
+
+    exit_code = Exit.PARTIAL
+
+
+class ChangedError(TrustError):
+    """Something else stands at a path than was seen there before; nothing was done to it.
+
+    Args:
+        path: of the root.
+    """
+
+    exit_code = Exit.PARTIAL
+
+    def __init__(self, path: str) -> None:
+        super().__init__("it was changed meanwhile", hint="run the audit again, then the patch")
+        self.path = path
+
+
 class ReadError(TrustError):
     """A file could not be read as a whole; the store is counted as `unreadable`."""
 

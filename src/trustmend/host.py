@@ -65,11 +65,14 @@ class Host:
         Raises:
             ReadError: `root` is no folder.
         """
-        if root is None or os.path.realpath(root) == "/":
+        if root is not None and not os.path.isdir(root):
+            raise ReadError(f"`{root}` is not a folder", hint="--root takes the folder of an unpacked system")
+        if root is None or os.path.samestat(os.stat(root), os.stat("/")):
             return Host("/", dict(os.environ), name=os.uname().nodename)
         real = os.path.realpath(root)
-        if not os.path.isdir(real):
-            raise ReadError(f"`{root}` is not a folder", hint="--root takes the folder of an unpacked system")
+        if not _same_folder(root, real):
+            # A container's /proc/PID/root: whatever that link says, it leads to the root of another mount namespace.
+            real = os.path.abspath(root)
         guest = Host(real)
         try:
             name = guest.read("/etc/hostname", limit=256).content.decode("ascii", "replace").strip()
@@ -228,7 +231,16 @@ class Host:
         finally:
             os.close(descriptor)
 
-    def run(self, argv: Sequence[str], *, environ: Mapping[str, str], timeout_s: float, stdin: bytes = b"") -> Finished:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        timeout_s: float,
+        stdin: bytes = b"",
+        chroot: bool = False,
+        inherit: Sequence[int] = (),
+    ) -> Finished:
         """Start a program of this machine with exactly this environment and wait for its end.
 
         Args:
@@ -236,20 +248,25 @@ class Host:
             environ: all that it sees of an environment.
             timeout_s: seconds; it is killed then.
             stdin: what it may read.
+            chroot: it is a program of a foreign root, and runs inside it (chroot(2)).
+            inherit: descriptors that it keeps open, such as a lock that shall hold for as long as it runs.
 
         Raises:
-            ReadError: a foreign root, no such program, or out of time.
+            ReadError: a foreign root without `chroot`, no such program, or out of time.
         """
-        if self.foreign:
+        if self.foreign and not chroot:
             raise ReadError("nothing is started from a foreign root")
+        enter = ["/usr/sbin/chroot", self.root] if self.foreign else []
         try:
             done = subprocess.run(  # nothing is inherited: see `environ`
-                list(argv),
+                [*enter, *argv],
                 env=dict(environ),
+                cwd="/",
                 input=stdin,
                 capture_output=True,
                 timeout=timeout_s,
                 check=False,
+                pass_fds=tuple(inherit),
             )
         except OSError as problem:
             raise ReadError(f"`{argv[0]}` could not be started: {problem.strerror}") from problem
@@ -275,6 +292,13 @@ class Host:
                 real = os.path.dirname(real)
         except OSError:
             return False
+
+
+def _same_folder(one: str, other: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(one), os.stat(other))
+    except OSError:
+        return False
 
 
 def _type_name(mode: int) -> str:

@@ -204,5 +204,6 @@ class Store:
     counted: bool = True
     by_user: bool = False
     own: bool = False
+    direct: bool = True  # somebody names `path` itself; else only links lead to it
     shadowed_by: str | None = None
     findings: tuple[Finding, ...] = ()  # of finding and opening it, before any judging

@@ -205,6 +205,7 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
         counted=(role is Role.PUBLIC or by_user) and (not shadowed or bool(uses) or by_user),
         by_user=by_user,
         own=all(found.own for found in spot.locations),
+        direct=any(found.path == spot.path for found in spot.locations),
         shadowed_by=shadowed if not uses else None,
         findings=(*_name_findings(spot), *(finding for found in spot.locations for finding in found.findings)),
     )

@@ -11,7 +11,7 @@ import typer
 
 from trustmend import __version__
 from trustmend.certificate import printable
-from trustmend.cli import audit, bundle
+from trustmend.cli import audit, bundle, patch, rollback
 from trustmend.errors import Exit, TrustError
 
 # Recent typer carries its own copy of click, older ones use the package; this is ClickException of either.
@@ -23,6 +23,7 @@ class Settings:
     """The global options, handed to every command as `ctx.obj`."""
 
     root: str | None = None
+    state_dir: str | None = None
     color: bool = True
     verbosity: int = 0  # -1 quiet, 0, 1 verbose
 
@@ -34,9 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
-    help="Find every trust store on this host and say which will refuse a CA's new chain, and why.",
-    epilog="Exit codes: 0 all counted stores trust the chains; 2 usage; 3 some do not; 4 some could not be read; "
-    "6 refused (bad bundle); 130 interrupted.",
+    help="Find every trust store on this host, say which will refuse a CA's new chain and why, mend exactly those, "
+    "and take it back.",
+    epilog="Exit codes: 0 all counted stores trust the chains, or it is done; 2 usage; 3 some do not, or would "
+    "be changed; 4 some could not be read or changed; 5 hands are needed; 6 refused, nothing changed; 130 interrupted.",
 )
 
 
@@ -54,6 +56,14 @@ def global_options(
         str | None,
         typer.Option(metavar="DIR", help="Work on another root: a chroot, a mounted disk, an unpacked image."),
     ] = None,
+    state_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where changes and their backups are kept. Default: /var/lib/trustmend for root, "
+            "~/.local/state/trustmend for others.",
+        ),
+    ] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors on stderr.")] = False,
@@ -67,6 +77,7 @@ def global_options(
     """Keep the global options for the command that follows."""
     ctx.obj = Settings(
         root=root,
+        state_dir=state_dir,
         color=not (no_color or os.environ.get("NO_COLOR")),
         verbosity=-1 if quiet else int(verbose),
     )
@@ -75,6 +86,15 @@ def global_options(
 app.command(epilog=audit.EXITS, short_help="Find the trust stores and judge each.")(audit.audit)
 app.command(epilog=audit.STORES_EXITS, short_help="List the trust stores and who reads them.")(audit.stores)
 app.command(epilog=audit.EXITS, short_help="Show one store, and why its verdict is what it is.")(audit.show)
+app.command(epilog=patch.EXITS, short_help="Put the bundle's certificates into the stores that refuse its chains.")(
+    patch.patch
+)
+app.command(epilog=rollback.EXITS, short_help="Take a change back.")(rollback.rollback)
+app.command(epilog=rollback.HISTORY_EXITS, short_help="List the changes that were made, or tell all of one.")(
+    rollback.history
+)
+app.command(epilog=rollback.EXITS, short_help="Put right a change that was cut off.")(rollback.recover)
+app.command(epilog=rollback.HISTORY_EXITS, short_help="Drop the backups of changes.")(rollback.forget)
 app.add_typer(bundle.app, name="bundle")
 
 

@@ -60,6 +60,7 @@ PasswordFile = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Also what is no trust store, and trustmend's own environment.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer the question with yes.")]
 Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files and folders.")]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trustmend.host import Host
     from trustmend.places.tree import Pending
 
-_SEARCHING: Final = ("audit", "stores")
+_SEARCHING: Final = ("audit", "stores", "patch")
 _WITH_VALUE: Final = frozenset(("--bundle", "--at", "--scan", "--password-file", "--format", "-o", "--output"))
 
 _begun: list[Pending] = []

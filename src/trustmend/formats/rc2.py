@@ -1,6 +1,7 @@
-"""RC2 in CBC mode (RFC 2268), to read: OpenSSL 1.x and JDK 8 put certificates into PKCS#12 files under RC2-40.
+"""RC2 in CBC mode (RFC 2268): OpenSSL 1.x and JDK 8 put certificates into PKCS#12 files under RC2-40.
 
-The cryptography package knows RC2 with 128 bits only, and 40 bits hide nothing: this is decoding, not protection.
+The cryptography package knows RC2 with 128 bits only, and 40 bits hide nothing: this is coding, not protection. It is
+written only into files that have it already, whose readers may know nothing newer.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ def decrypt_cbc(key: bytes, bits: int, start: bytes, data: bytes) -> bytes:
     Raises:
         MalformedError: the lengths do not fit.
     """
-    if len(data) % BLOCK_BYTES or len(start) != BLOCK_BYTES or not 1 <= len(key) <= 128:
-        raise MalformedError("not a whole number of RC2 blocks")
-    words = _expanded(key, bits)
+    words = _checked(key, bits, start, data)
     result = bytearray()
     before = start
     for at in range(0, len(data), BLOCK_BYTES):
@@ -45,6 +44,25 @@ def decrypt_cbc(key: bytes, bits: int, start: bytes, data: bytes) -> bytes:
         result += bytes(a ^ b for a, b in zip(_decrypted(words, block), before, strict=True))
         before = block
     return bytes(result)
+
+
+def encrypt_cbc(key: bytes, bits: int, start: bytes, data: bytes) -> bytes:
+    """The opposite of `decrypt_cbc`: `data` has its padding already. Raises MalformedError for the same reasons."""
+    words = _checked(key, bits, start, data)
+    result = bytearray()
+    before = start
+    for at in range(0, len(data), BLOCK_BYTES):
+        mixed = bytes(a ^ b for a, b in zip(data[at : at + BLOCK_BYTES], before, strict=True))
+        before = _encrypted(words, mixed)
+        result += before
+    return bytes(result)
+
+
+def _checked(key: bytes, bits: int, start: bytes, data: bytes) -> tuple[int, ...]:
+    """The key's words, if all lengths fit. Raises MalformedError."""
+    if len(data) % BLOCK_BYTES or len(start) != BLOCK_BYTES or not 1 <= len(key) <= 128:
+        raise MalformedError("not a whole number of RC2 blocks")
+    return _expanded(key, bits)
 
 
 def _expanded(key: bytes, bits: int) -> tuple[int, ...]:
@@ -73,4 +91,20 @@ def _decrypted(words: tuple[int, ...], block: bytes) -> bytes:
         if number in (4, 10):
             for i in (3, 2, 1, 0):
                 r[i] = (r[i] - words[r[i - 1] & 63]) & 0xFFFF
+    return struct.pack("<4H", *r)
+
+
+def _encrypted(words: tuple[int, ...], block: bytes) -> bytes:
+    """RFC 2268 section 3: the rounds of `_decrypted` from the other end."""
+    r = list(struct.unpack("<4H", block))
+    at = 0
+    for number in range(16):
+        for i in range(4):
+            mixed = (r[i - 1] & r[i - 2]) + (~r[i - 1] & r[i - 3])
+            turned = (r[i] + words[at] + mixed) & 0xFFFF
+            r[i] = (turned << _ROTATIONS[i] | turned >> (16 - _ROTATIONS[i])) & 0xFFFF
+            at += 1
+        if number in (4, 10):
+            for i in range(4):
+                r[i] = (r[i] + words[r[i - 1] & 63]) & 0xFFFF
     return struct.pack("<4H", *r)

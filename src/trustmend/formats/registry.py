@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 
+from trustmend.certificate import Certificate
+from trustmend.errors import MalformedError
 from trustmend.formats import jks, pem
 from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Kind, Refused, View
 
@@ -56,6 +60,45 @@ def read(content: bytes, kind: Kind, password: str | None) -> Content:
             return der_certificate.read(content)
         case _:
             return pem.read(content)
+
+
+def add_to_key_store(
+    content: bytes, kind: Kind, additions: Sequence[tuple[str, Certificate]], password: str | None, at: datetime
+) -> bytes:
+    """A key store with (alias, certificate) added as trusted certificates; all else in it stays as it is.
+
+    Args:
+        content: the file's bytes.
+        kind: JKS, JCEKS or PKCS12.
+        additions: may be none, which tells whether the password opens it.
+        password: None: a PKCS#12 store that has none.
+        at: the time that new entries carry (aware).
+
+    Raises:
+        MalformedError: it is damaged, the password does not fit, or an alias is taken.
+    """
+    if kind is Kind.PKCS12:
+        from trustmend.formats import pkcs12_write
+
+        return pkcs12_write.add(content, additions, password)
+    from trustmend.formats import jks_write
+
+    if password is None:
+        raise MalformedError("a JKS store has a password")
+    return jks_write.add(content, additions, password, at)
+
+
+def remove_from_key_store(content: bytes, kind: Kind, aliases: Collection[str], password: str | None) -> bytes:
+    """The reverse of `add_to_key_store`: without the trusted certificates of these aliases. Raises MalformedError."""
+    if kind is Kind.PKCS12:
+        from trustmend.formats import pkcs12_write
+
+        return pkcs12_write.remove(content, aliases, password)
+    from trustmend.formats import jks_write
+
+    if password is None:
+        raise MalformedError("a JKS store has a password")
+    return jks_write.remove(content, aliases, password)
 
 
 def nothing_known(content: bytes, kind: Kind) -> Content:

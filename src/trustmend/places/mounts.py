@@ -31,9 +31,23 @@ def left_out(host: Host, *, network: bool) -> frozenset[str]:
     return PSEUDO_FOLDERS | _points(table, skipped, host.root)
 
 
+def points(host: Host) -> frozenset[str]:
+    """Every mount point below the root, as paths of it: folders, and single files as containers have them."""
+    try:
+        table = type(host)().read("/proc/self/mountinfo").content
+    except OSError:
+        return frozenset()
+    return frozenset(_mounted(table, host.root))
+
+
 def _points(table: bytes, skipped: frozenset[str], root: str) -> frozenset[str]:
     """The mount points below `root` whose type is skipped, as paths of that root; the topmost mount decides."""
-    points: dict[str, bool] = {}
+    return frozenset(point for point, kind in _mounted(table, root).items() if kind in skipped)
+
+
+def _mounted(table: bytes, root: str) -> dict[str, str]:
+    """Each mount point below `root`, as a path of that root, with its type; the topmost mount decides."""
+    found: dict[str, str] = {}
     below = root.rstrip("/")
     for line in table.splitlines():
         left, dash, right = line.partition(b" - ")
@@ -43,5 +57,5 @@ def _points(table: bytes, skipped: frozenset[str], root: str) -> frozenset[str]:
         plain = _OCTAL.sub(lambda match: bytes((int(match[1], 8),)), fields[4])
         point = plain.decode("utf-8", "surrogateescape")
         if point.startswith(below + "/") and point != "/":
-            points[point[len(below) :]] = right.split(b" ")[0].decode("ascii", "replace") in skipped
-    return frozenset(point for point, skip in points.items() if skip)
+            found[point[len(below) :]] = right.split(b" ")[0].decode("ascii", "replace")
+    return found

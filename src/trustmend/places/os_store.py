@@ -114,7 +114,7 @@ OPENSSL_FOLDERS: Final = (
 )
 _SYSTEM_FOLDERS: Final = frozenset(OPENSSL_FOLDERS[:3])
 _HASH_LINK: Final = re.compile(r"[0-9a-f]{8}\.\d+\Z")
-_ID: Final = re.compile(r"^(?:ID|ID_LIKE)=[\"']?([^\"'\n]*)", re.MULTILINE)
+_ID: Final = re.compile(r"^(ID|ID_LIKE)=[\"']?([^\"'\n]*)", re.MULTILINE)
 
 
 def locations(host: Host, survey: Survey) -> Iterator[Location]:
@@ -132,16 +132,26 @@ def locations(host: Host, survey: Survey) -> Iterator[Location]:
                 yield location
 
 
-def _rows(host: Host) -> list[_Row]:
-    """All rows, the host's own first (os-release(5); ID before ID_LIKE)."""
-    words: list[str] = []
+def distribution(host: Host) -> list[str]:
+    """ID, then ID_LIKE of os-release(5): ["ubuntu", "debian"]; empty where there is none."""
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         try:
             text = host.read(path, limit=65536).content.decode("utf-8", "replace")
         except OSError:
             continue
-        words = " ".join(_ID.findall(text)).split()
-        break
+        return _words(text)
+    return []
+
+
+def _words(text: str) -> list[str]:
+    """The words of ID, then those of ID_LIKE, in whatever order the lines stand."""
+    found = dict(_ID.findall(text))
+    return f"{found.get('ID', '')} {found.get('ID_LIKE', '')}".split()
+
+
+def _rows(host: Host) -> list[_Row]:
+    """All rows, the host's own first (os-release(5); ID before ID_LIKE)."""
+    words = distribution(host)
     return sorted(FAMILIES, key=lambda row: min((words.index(i) for i in row.ids if i in words), default=len(words)))
 
 

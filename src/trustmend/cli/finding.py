@@ -1,0 +1,147 @@
+"""What commands that look at stores share: where to look, reading, judging."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from trustmend.certificate import printable
+from trustmend.cli import options
+from trustmend.errors import RefusedError, UsageError
+from trustmend.host import Host
+from trustmend.model import Family, Location, Role
+
+if TYPE_CHECKING:
+    from trustmend.audit import Judged
+    from trustmend.bundle import Bundle
+    from trustmend.cli.app import Settings
+    from trustmend.model import Store
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which stores a command line is about."""
+
+    paths: Sequence[str]
+    scan: Sequence[str]
+    network: bool
+    password_file: str | None
+    everything: bool
+    beside: bool = False  # look everywhere, and at the paths, too: who owns and makes them is known then
+
+
+def judge_all(
+    settings: Settings, host: Host, where: Where, names: Sequence[str], when: datetime
+) -> tuple[list[Judged], list[Bundle]]:
+    """All stores with their verdicts."""
+    bundles = load_bundles(names, host)
+    judged = judge_stores(read_all(settings, host, where), bundles, when)
+    return _with_history(settings, host, judged), bundles
+
+
+def _with_history(settings: Settings, host: Host, judged: list[Judged]) -> list[Judged]:
+    """The same, with what the changes of the past say of them, where there are any that the caller may read."""
+    from trustmend.change.state import StateFolder, folder_of
+
+    folder = folder_of(host, settings.state_dir)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return judged
+    from trustmend.change import history
+    from trustmend.change.disk import Disk
+
+    try:
+        return history.overwritten(history.load_all(StateFolder(folder, Disk())), judged)
+    except RefusedError as problem:
+        options.say(settings, f"note: {printable(problem.message)}")
+        return judged
+
+
+def judge_stores(found: Sequence[Store], bundles: Sequence[Bundle], when: datetime) -> list[Judged]:
+    """Each store's verdict."""
+    from trustmend.audit import judge
+
+    return [judge(store, bundles, when) for store in found]
+
+
+def load_bundles(names: Sequence[str], host: Host, *, to_install: bool = False) -> list[Bundle]:
+    """The bundles of these names, each once; `to_install`: as those whose certificates go into stores."""
+    from trustmend import bundle
+
+    wanted = bundle.names() if "all" in names else list(dict.fromkeys(names))
+    return [bundle.load(name, host=host, to_install=to_install) for name in wanted]
+
+
+def read_all(settings: Settings, host: Host, where: Where) -> list[Store]:
+    """The stores that the command line is about, read."""
+    return read_located(host, where, locate(settings, host, where))
+
+
+def read_located(host: Host, where: Where, locations: Sequence[Location]) -> list[Store]:
+    """The stores at these locations."""
+    from trustmend.stores import Reading, read_stores
+
+    password = options.password(where.password_file, host)
+    known = cache(lambda: public_roots(host))
+    found = read_stores(host, locations, Reading(password, known, lambda: keytools(locations)))
+    if where.everything:
+        return found
+    return [s for s in found if s.role is not Role.NOT_A_TRUST_STORE or s.by_user]
+
+
+def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
+    """Where to look: the PATHs, or all places; with `--scan`, all that is below those folders."""
+    from trustmend.cli import start
+    from trustmend.cli.progress import scan_progress
+    from trustmend.discover import discover, left_alone
+
+    def unreadable(folder: str, count: int) -> None:
+        options.say(settings, f"note: {count} files and folders below {printable(folder)} could not be read")
+
+    for folder in where.scan:
+        if not host.exists(host.absolute(folder)):
+            raise UsageError(f"there is no `{printable(folder)}` to scan", hint="--scan takes a folder")
+    paths = () if where.beside else where.paths
+    pending = None if paths else start.survey(host, left_alone(host, own=where.everything))
+    with scan_progress(settings, shown=bool(where.scan)) as progress:
+        found = discover(
+            host,
+            paths=paths,
+            scan=where.scan,
+            survey=pending.result() if pending is not None else None,
+            network=where.network,
+            own=where.everything,
+            progress=progress,
+            unreadable=unreadable,
+        )
+    if where.beside:
+        found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in where.paths]
+    return found
+
+
+def public_roots(host: Host) -> frozenset[str]:
+    """The SHA-256 of the roots that the public trusts: those of certifi and of the shipped bundles."""
+    import certifi
+
+    from trustmend import bundle
+    from trustmend.formats import pem
+
+    shipped = [bundle.load(name, host=host) for name in bundle.builtin_names()]
+    bundled = {c.sha256 for one in shipped for c in one.certificates}
+    siblings = {s.sha256 for one in shipped for s in one.siblings}
+    listed = pem.read(Host().read(certifi.where()).content).entries
+    return frozenset(bundled | siblings | {e.certificate.sha256 for e in listed})
+
+
+def keytools(locations: Sequence[Location]) -> list[str]:
+    """The keytools of the JVMs that were found, newest version first."""
+    homes = {u.program: u.version or "" for found in locations for u in found.uses if u.reader == "jsse" and u.program}
+    return [f"{home}/bin/keytool" for home in sorted(homes, key=lambda home: homes[home], reverse=True)]
+
+
+def host_row(host: Host) -> dict[str, str]:
+    """The contract's `host`."""
+    return {"name": printable(host.name), "os": printable(host.system_name()), "root": host.root}

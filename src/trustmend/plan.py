@@ -1,0 +1,443 @@
+"""Deciding: judged stores and what is known of their surroundings in, the changes to make out. Pure.
+
+Only counted stores that will trust the required chains afterwards are touched. What is put into a store that others
+are made from is put into its source, once, however many of its artifacts lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from trustmend import systems
+from trustmend.advice import next_step
+from trustmend.audit import Judged, judge
+from trustmend.bundle import Bundle, BundleCertificate
+from trustmend.bundle_manifest import BundleRole
+from trustmend.certificate import Certificate, name_hash
+from trustmend.formats import directory_write, pem, pem_write
+from trustmend.model import Content, Entry, Family, Kind, Loaded, Role, Store, Verdict
+from trustmend.systems import System
+
+KEY_STORES: Final = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12})
+"""The kinds that are written here; BCFKS only a JVM with its provider can write."""
+
+
+class Method(StrEnum):
+    """How a store is changed."""
+
+    PEM = "pem"
+    DIRECTORY = "directory"
+    KEY_STORE = "key-store"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for."""
+
+    complete: bool = False  # also stores that trust the chains and lack a certificate
+    roots_only: bool = False
+    client_auth: bool = False  # also stores that verify clients
+    families: frozenset[str] = frozenset()  # families and kinds; empty: all
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a store cannot be written here, and what to do instead."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands around one store, as far as a plan needs it.
+
+    content: a file's bytes, the ones that were judged.
+    names: of a folder: name -> what it links to, "" for what is no link.
+    obstacle: what is in the way of writing there.
+    package, upgrade: whose file it is, and the command that would bring that package's next version.
+    newer: what is known of versions that bring the missing roots.
+    hard_links: further names of the same file.
+    keytool: a program that can read the written key store back; None: there is none that may be run.
+    writable: builds the new bytes with a password that opens the store; None: no known password does.
+    """
+
+    content: bytes = b""
+    names: Mapping[str, str] = field(default_factory=dict)
+    obstacle: Obstacle | None = None
+    package: str | None = None
+    upgrade: str | None = None
+    newer: str | None = None
+    hard_links: int = 1
+    keytool: str | None = None
+    password: str | None = field(default=None, repr=False)
+    opens: bool = False  # `password` (None: no password at all) opens the key store
+
+
+@dataclass(frozen=True)
+class SystemFacts:
+    """What is known of the system's own way to take in certificates.
+
+    command: what makes the artifacts; None: it is not there.
+    bars: SHA-256 of a certificate -> the file, or file and line, that bars it.
+    existing: SHA-256 of our own files that stand in the source already.
+    files: files that the command writes, as they are there now.
+    links: names of the hash directory, as in `Facts.names`; its path is `directory`.
+    pending: paths that its command changes anyway, for what others have left for its next run.
+    unreached: artifacts that its command does not write after all, and that are changed like any other store.
+    """
+
+    system: System
+    command: tuple[str, ...] | None = None
+    obstacle: Obstacle | None = None
+    bars: Mapping[str, str] = field(default_factory=dict)
+    existing: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+    directory: str | None = None
+    unreached: frozenset[str] = frozenset()
+    pending: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change to one source: the stores that it mends, what is added, and every path whose bytes change by it."""
+
+    method: Method
+    stores: tuple[Judged, ...]
+    add: tuple[BundleCertificate, ...]
+    files: tuple[str, ...]
+    facts: Facts = field(default_factory=Facts, repr=False)
+    system: SystemFacts | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """What is edited: the store itself, or the source folder."""
+        return self.system.system.source if self.system else self.stores[0].store.path
+
+
+@dataclass(frozen=True)
+class CannotFix:
+    """A counted store that refuses the chains and stays as it is."""
+
+    store: Store
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a patch would do; applying it touches the files of its steps and nothing else."""
+
+    at: datetime
+    bundles: tuple[Bundle, ...]
+    steps: tuple[Step, ...]
+    cannot_fix: tuple[CannotFix, ...]
+    roots_only: bool = False
+
+
+def wanted(judged: Judged, wishes: Wishes) -> bool:
+    """Whether a patch is to look at this store at all."""
+    store = judged.store
+    if not store.counted or (store.shadowed_by and not store.by_user):
+        return False
+    if wishes.families and not wishes.families & {store.family.value, store.content.kind.value}:
+        return False
+    if judged.verdict is Verdict.TRUSTED:
+        return wishes.complete and bool(_additions(judged, wishes))
+    return True
+
+
+def make(
+    judged: Sequence[Judged],
+    bundles: Sequence[Bundle],
+    at: datetime,
+    wishes: Wishes,
+    facts: Callable[[Judged], Facts],
+    system_facts: Callable[[str, Sequence[Certificate]], SystemFacts | None],
+) -> Plan:
+    """The plan for these stores.
+
+    Args:
+        judged: all of the host, or those that the command line names.
+        bundles: what they were judged for.
+        at: the time they were judged for.
+        wishes: what is to be done.
+        facts: what is known around a store; asked only for those that a patch may touch.
+        system_facts: the same of a source folder, for these certificates; None for a source that nobody knows.
+    """
+    steps: list[Step] = []
+    refused: list[CannotFix] = []
+    by_source: dict[str, list[Judged]] = {}
+    for one in judged:
+        if not wanted(one, wishes):
+            continue
+        if (problem := _never(one, wishes)) is not None:
+            refused.append(problem)
+        elif one.store.source is not None:
+            by_source.setdefault(one.store.source, []).append(one)
+        else:
+            _sort(_own_step(one, bundles, at, wishes, facts), steps, refused)
+    for source, ones in by_source.items():
+        ordered = _for_source(source, ones, bundles, wishes)
+        known = system_facts(source, [c.certificate for c in ordered])
+        beside = [one for one in ones if known is not None and one.store.path in known.unreached]
+        for one in beside:
+            _sort(_own_step(one, bundles, at, wishes, facts), steps, refused)
+        made, left = _system_step(source, [o for o in ones if o not in beside], ordered, known, bundles, at)
+        steps[:0] = made
+        refused += left
+    return Plan(at, tuple(bundles), tuple(steps), tuple(refused), wishes.roots_only)
+
+
+def _sort(found: Step | CannotFix, steps: list[Step], refused: list[CannotFix]) -> None:
+    if isinstance(found, Step):
+        steps.append(found)
+    else:
+        refused.append(found)
+
+
+def _additions(judged: Judged, wishes: Wishes) -> tuple[BundleCertificate, ...]:
+    """What the store lacks, roots first: the order in which it is added."""
+    lacking = [c for c in judged.missing if c.role is BundleRole.ROOT or not wishes.roots_only]
+    return tuple(sorted(lacking, key=lambda c: c.role is not BundleRole.ROOT))
+
+
+def _never(judged: Judged, wishes: Wishes) -> CannotFix | None:
+    """Why no certificate that is added could help, or may be added, whatever the place."""
+    store = judged.store
+    if judged.verdict is Verdict.UNREADABLE:
+        return CannotFix(store, store.content.error or "it could not be read", next_step(judged))
+    if judged.verdict is Verdict.DISTRUSTED:
+        return CannotFix(store, _reason(judged), next_step(judged))
+    if store.role is Role.CLIENT_AUTH and not wishes.client_auth:
+        text = "it verifies clients: whoever has a certificate of a public CA could log in"
+        return CannotFix(store, text, "if that is meant: --allow-client-auth")
+    if not store.content.entries and not store.by_user:
+        text = "there is no certificate in it: with the new ones alone its programs would refuse everybody else"
+        return CannotFix(store, text, "restore it from its package or backup, then patch")
+    if store.content.kind not in KEY_STORES | {Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY} and store.source is None:
+        return CannotFix(store, f"stores of the kind {store.content.kind.value} are not written", next_step(judged))
+    return None
+
+
+def _for_source(
+    source: str, ones: Sequence[Judged], bundles: Sequence[Bundle], wishes: Wishes
+) -> list[BundleCertificate]:
+    """What goes into a source: what any artifact lacks, and beside roots the intermediates that reach no artifact."""
+    add = {c.sha256: c for one in ones for c in _additions(one, wishes)}
+    if add and not wishes.roots_only and not systems.takes_intermediates(source):
+        add |= {c.sha256: c for b in bundles for c in b.install if c.role is BundleRole.INTERMEDIATE}
+    return sorted(add.values(), key=lambda c: c.role is not BundleRole.ROOT)
+
+
+def _reason(judged: Judged) -> str:
+    """Why the verdict is what it is, from the first chain that has it."""
+    return next((c.reason for c in judged.chains if c.verdict is judged.verdict), judged.verdict.value)
+
+
+def _own_step(
+    judged: Judged, bundles: Sequence[Bundle], at: datetime, wishes: Wishes, facts: Callable[[Judged], Facts]
+) -> Step | CannotFix:
+    """The step that changes the store itself."""
+    store = judged.store
+    add = _additions(judged, wishes)
+    kind = store.content.kind
+    known = facts(judged)
+    certificates = [c.certificate for c in add]
+    content = known.content
+    if kind is Kind.PEM_BUNDLE:
+        method, files = Method.PEM, [store.path]
+        after = pem.read(pem_write.add(content, certificates, "planned"))
+    elif kind is Kind.PEM_DIRECTORY:
+        method, files = Method.DIRECTORY, [f"{store.path}/{name}" for name in _names(add, known, store)]
+        after = extended(store.content, certificates, roots_first=True)
+    else:
+        method, files = Method.KEY_STORE, [store.path]
+        after = extended(store.content, certificates, roots_first=False)
+    then = judge(replace(store, content=after), bundles, at)
+    if then.verdict is not Verdict.TRUSTED:
+        return CannotFix(store, _not_helped(judged, then), next_step(judged))
+    if known.obstacle is not None:
+        return CannotFix(store, known.obstacle.reason, known.obstacle.remedy)
+    if method is Method.KEY_STORE:
+        if not known.opens:
+            text = "no known password opens it for writing"
+            return CannotFix(store, text, "give its password: --password-file FILE or TRUSTMEND_STOREPASS")
+        if known.keytool is None:
+            text = "there is no keytool here that may be run, to read the written store back"
+            return CannotFix(store, text, "install one (Debian: default-jre-headless), or run this as the JDK's owner")
+    return Step(method, (judged,), add, tuple(files), known, notes=tuple(_notes(judged, known)))
+
+
+def _not_helped(before: Judged, after: Judged) -> str:
+    """Why the store would not trust the chains even with all certificates of the bundle."""
+    if not before.missing:
+        return f"it lacks none of the certificates, yet {_reason(before)}"
+    return f"with the certificates in it, too: {_reason(after)}"
+
+
+def _names(add: Sequence[BundleCertificate], known: Facts, store: Store) -> list[str]:
+    """The names in a folder that a step makes or changes."""
+    named = [(systems.file_name(c.certificate), c.certificate) for c in add]
+    return list(dict.fromkeys(move.name for move in directory_write.moves(known.names, named, der=all_der(store))))
+
+
+def all_der(store: Store) -> bool:
+    """A folder whose certificates are all DER files: what is added is DER, too, and has no hash links."""
+    files = [entry.file or "" for entry in store.content.entries]
+    return bool(files) and all(file.lower().endswith((".der", ".cer")) for file in files)
+
+
+def extended(content: Content, certificates: Sequence[Certificate], *, roots_first: bool) -> Content:
+    """What a store holds once these certificates are in it, as each of its readers that loads it sees it.
+
+    Args:
+        content: of a key store or a folder.
+        certificates: added behind all others.
+        roots_first: readers meet the added roots before everything else.
+    """
+    new = tuple(Entry(c, len(content.entries) + i, alias=systems.alias(c)) for i, c in enumerate(certificates))
+    roots = tuple(e for e in new if roots_first and e.certificate.self_signed)
+    others = tuple(e for e in new if e not in roots)
+    views = {
+        name: Loaded((*roots, *view.entries, *others)) if isinstance(view, Loaded) else view
+        for name, view in content.views.items()
+    }
+    return replace(content, entries=(*content.entries, *new), views=views, empty=False)
+
+
+def _notes(judged: Judged, known: Facts) -> Iterator[str]:
+    """What the operator should know before the step is made."""
+    store = judged.store
+    if store.role is Role.PRIVATE:
+        yield "it trusts a private CA alone: with public roots in it, its programs will trust every public server"
+    if store.role is Role.CLIENT_AUTH:
+        yield "it verifies clients: whoever has a certificate of these CAs will be let in"
+    if store.role is Role.NOT_A_TRUST_STORE:
+        yield "it does not look like a trust store; it is changed because you name it"
+    if not store.content.entries:
+        yield "there is no certificate in it: its programs will trust the new ones and nobody else"
+    if known.hard_links > 1:
+        yield f"the file has {known.hard_links} names (hard links, as of a package cache): only this one is replaced"
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What holds for the whole plan: what intermediates mean, and how Python's bundles are mended for good."""
+    own = [step for step in plan.steps if step.system is None]
+    found = []
+    if any(c.role is BundleRole.INTERMEDIATE for step in own for c in step.add):
+        found.append(
+            "JVMs, curl, GnuTLS, Go and Python 3.13 take an intermediate for an anchor, which outlives its root; "
+            "--roots-only leaves them out and is enough wherever servers send their intermediates, as they must"
+        )
+    if any(step.stores[0].store.family is Family.PYTHON for step in own):
+        found.append(
+            "an upgrade of a Python package brings its old bundle back; what lasts: a certifi that has the root, the "
+            "package truststore (the system's own store), or REQUESTS_CA_BUNDLE with a whole bundle, such as the "
+            "system's, and never with these certificates alone"
+        )
+    return found
+
+
+def ownership(step: Step) -> str | None:
+    """Whose file is changed, and what that means; None where nobody is known."""
+    if step.system is not None:
+        return None
+    if step.facts.package:
+        return f"belongs to {step.facts.package}: the next upgrade of that package replaces it"
+    owner = step.stores[0].store.owner
+    return None if owner is None else f"from {owner}: the next upgrade of that replaces it"
+
+
+def _system_step(
+    source: str,
+    ones: Sequence[Judged],
+    ordered: Sequence[BundleCertificate],
+    known: SystemFacts | None,
+    bundles: Sequence[Bundle],
+    at: datetime,
+) -> tuple[list[Step], list[CannotFix]]:
+    """The step that puts certificates into a source, and the artifacts that it would not mend."""
+    if known is None:
+        return [], [CannotFix(one.store, f"nothing is known of how {source} works", next_step(one)) for one in ones]
+    barred = [(c, known.bars[c.sha256]) for c in ordered if c.sha256 in known.bars]
+    if barred:
+        text = "; ".join(f"{c.certificate.label} is barred by {where}" for c, where in barred)
+        return [], [CannotFix(one.store, text, "ask who barred it, and lift the bar first") for one in ones]
+    if known.obstacle is not None:
+        return [], [CannotFix(one.store, known.obstacle.reason, known.obstacle.remedy) for one in ones]
+    if known.command is None:
+        text = f"the command that makes it from {source} is not installed ({known.system.commands[0][0]})"
+        return [], [CannotFix(one.store, text, "install the package ca-certificates") for one in ones]
+    new = [c for c in ordered if c.sha256 not in known.existing]
+    mended, left = [], []
+    for one in ones:
+        reaching = [c.certificate for c in ordered if known.system.spreads or c.role is BundleRole.ROOT]
+        mine = {m.sha256 for m in one.missing}
+        after = extended(one.store.content, [c for c in reaching if c.sha256 in mine], roots_first=False)
+        then = judge(replace(one.store, content=after), bundles, at)
+        if then.verdict is Verdict.TRUSTED:
+            mended.append(one)
+        else:
+            left.append(CannotFix(one.store, _not_helped(one, then), next_step(one)))
+    if not mended:
+        return [], left
+    notes = list(_system_notes(known, ordered))
+    files = tuple(_system_files(known, new))
+    return [Step(Method.SYSTEM, tuple(mended), tuple(ordered), files, system=known, notes=tuple(notes))], left
+
+
+def _system_notes(known: SystemFacts, add: Iterable[BundleCertificate]) -> Iterator[str]:
+    intermediates = any(c.role is BundleRole.INTERMEDIATE for c in add)
+    if intermediates and known.system.spreads:
+        yield (
+            "this system makes a full anchor of each intermediate, which outlives its root; --roots-only leaves them "
+            "out and is enough wherever servers send their intermediates, as they must"
+        )
+    elif intermediates:
+        yield f"intermediates go to {known.system.intermediates}: known there, but no anchors"
+    if known.pending:
+        names = ", ".join(known.pending[:3]) + (f" and {len(known.pending) - 3} more" if len(known.pending) > 3 else "")
+        yield f"the command takes in, too, what others have left for its next run: {names}"
+
+
+def our_file(system: System, certificate: BundleCertificate) -> str:
+    """Where the certificate's file goes in the system's source."""
+    folder = system.roots if certificate.role is BundleRole.ROOT else system.intermediates
+    return f"{folder}/{systems.file_name(certificate.certificate)}{system.suffix}"
+
+
+def _system_files(known: SystemFacts, new: Sequence[BundleCertificate]) -> Iterator[str]:
+    """Our own files, and what the command is known to write."""
+    yield from (our_file(known.system, c) for c in new)
+    yield from known.files
+    yield from known.pending
+    if known.directory is None:
+        return
+    names = set(known.links)
+    for one in new:
+        if not (known.system.spreads or one.role is BundleRole.ROOT):
+            continue
+        yield f"{known.directory}/{systems.file_name(one.certificate)}.pem"
+        digits = name_hash(one.certificate)
+        count = next(n for n in range(len(names) + 1) if f"{digits}.{n}" not in names)
+        # The command numbers links of one name in an order of its own.
+        yield from (f"{known.directory}/{digits}.{n}" for n in range(count + 1))
+        names.add(f"{digits}.{count}")
+
+
+def upgrades(plan: Plan) -> list[str]:
+    """What a plain upgrade of packages would mend, as far as versions are known; before any patch, that is better."""
+    found: dict[str, int] = {}
+    for step in plan.steps:
+        if step.facts.newer and step.facts.upgrade:
+            text = f"{step.facts.newer}: {step.facts.upgrade}"
+            found[text] = found.get(text, 0) + 1
+    return [f"{text} ({count} stores)" if count > 1 else text for text, count in found.items()]

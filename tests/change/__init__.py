@@ -1,0 +1,1 @@
+"""Changing stores: files, journal, faults, patch and rollback."""
