@@ -133,19 +133,18 @@ def test_artifacts_are_mended_at_their_source_once() -> None:
     assert step.method is Method.SYSTEM
     assert len(step.stores) == 3
     assert step.path == DEBIAN.source
-    assert f"{DEBIAN.roots}/{file_name(VENDOR.new.certificate)}.crt" in step.files
+    assert f"{DEBIAN.folder}/{file_name(VENDOR.new.certificate)}.crt" in step.files
     assert "full anchor" in step.notes[0]
 
 
-def test_where_intermediates_are_no_anchors_they_lie_beside_the_roots() -> None:
+def test_where_an_intermediate_would_bar_its_own_chain_it_is_left_out() -> None:
     assert RHEL
     system = SystemFacts(RHEL, command=RHEL.commands[0])
 
     (step,) = planned(*artifacts(RHEL.source), system=system).steps
 
-    assert f"{RHEL.roots}/{file_name(VENDOR.new.certificate)}.pem" in step.files
-    assert f"{RHEL.intermediates}/{file_name(VENDOR.issuing.certificate)}.pem" in step.files
-    assert RHEL.roots != RHEL.intermediates
+    assert step.files == (f"{RHEL.folder}/{file_name(VENDOR.new.certificate)}.pem",)
+    assert "left out" in step.notes[0]
     assert not takes_intermediates(RHEL.source)
     judged = judge(artifacts(RHEL.source)[0], [BUNDLE], NOW)
     assert [c.sha256 for c in judged.missing] == [VENDOR.new.sha256]

@@ -86,7 +86,7 @@ class SystemFacts:
     command: what makes the artifacts; None: it is not there.
     bars: SHA-256 of a certificate -> the file, or file and line, that bars it.
     existing: SHA-256 of our own files that stand in the source already.
-    files: files that the command writes, as they are there now.
+    files: files that the command writes, as they are there now; with a "/" at the end a folder that it writes whole.
     links: names of the hash directory, as in `Facts.names`; its path is `directory`.
     pending: paths that its command changes anyway, for what others have left for its next run.
     unreached: artifacts that its command does not write after all, and that are changed like any other store.
@@ -185,7 +185,8 @@ def make(
         else:
             _sort(_own_step(one, bundles, at, wishes, facts), steps, refused)
     for source, ones in by_source.items():
-        ordered = _for_source(source, ones, bundles, wishes)
+        add = {c.sha256: c for one in ones for c in _additions(one, wishes)}
+        ordered = sorted(add.values(), key=lambda c: c.role is not BundleRole.ROOT)
         known = system_facts(source, [c.certificate for c in ordered])
         beside = [one for one in ones if known is not None and one.store.path in known.unreached]
         for one in beside:
@@ -225,16 +226,6 @@ def _never(judged: Judged, wishes: Wishes) -> CannotFix | None:
     if store.content.kind not in KEY_STORES | {Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY} and store.source is None:
         return CannotFix(store, f"stores of the kind {store.content.kind.value} are not written", next_step(judged))
     return None
-
-
-def _for_source(
-    source: str, ones: Sequence[Judged], bundles: Sequence[Bundle], wishes: Wishes
-) -> list[BundleCertificate]:
-    """What goes into a source: what any artifact lacks, and beside roots the intermediates that reach no artifact."""
-    add = {c.sha256: c for one in ones for c in _additions(one, wishes)}
-    if add and not wishes.roots_only and not systems.takes_intermediates(source):
-        add |= {c.sha256: c for b in bundles for c in b.install if c.role is BundleRole.INTERMEDIATE}
-    return sorted(add.values(), key=lambda c: c.role is not BundleRole.ROOT)
 
 
 def _reason(judged: Judged) -> str:
@@ -379,9 +370,8 @@ def _system_step(
     new = [c for c in ordered if c.sha256 not in known.existing]
     mended, left = [], []
     for one in ones:
-        reaching = [c.certificate for c in ordered if known.system.spreads or c.role is BundleRole.ROOT]
         mine = {m.sha256 for m in one.missing}
-        after = extended(one.store.content, [c for c in reaching if c.sha256 in mine], roots_first=False)
+        after = extended(one.store.content, [c.certificate for c in ordered if c.sha256 in mine], roots_first=False)
         then = judge(replace(one.store, content=after), bundles, at)
         if then.verdict is Verdict.TRUSTED:
             mended.append(one)
@@ -401,8 +391,8 @@ def _system_notes(known: SystemFacts, add: Iterable[BundleCertificate]) -> Itera
             "this system makes a full anchor of each intermediate, which outlives its root; --roots-only leaves them "
             "out and is enough wherever servers send their intermediates, as they must"
         )
-    elif intermediates:
-        yield f"intermediates go to {known.system.intermediates}: known there, but no anchors"
+    elif not known.system.spreads:
+        yield "intermediates are left out: this system would reject chains through one that is no anchor"
     if known.pending:
         names = ", ".join(known.pending[:3]) + (f" and {len(known.pending) - 3} more" if len(known.pending) > 3 else "")
         yield f"the command takes in, too, what others have left for its next run: {names}"
@@ -410,8 +400,7 @@ def _system_notes(known: SystemFacts, add: Iterable[BundleCertificate]) -> Itera
 
 def our_file(system: System, certificate: BundleCertificate) -> str:
     """Where the certificate's file goes in the system's source."""
-    folder = system.roots if certificate.role is BundleRole.ROOT else system.intermediates
-    return f"{folder}/{systems.file_name(certificate.certificate)}{system.suffix}"
+    return f"{system.folder}/{systems.file_name(certificate.certificate)}{system.suffix}"
 
 
 def _system_files(known: SystemFacts, new: Sequence[BundleCertificate]) -> Iterator[str]:
@@ -423,9 +412,7 @@ def _system_files(known: SystemFacts, new: Sequence[BundleCertificate]) -> Itera
         return
     names = set(known.links)
     for one in new:
-        if not (known.system.spreads or one.role is BundleRole.ROOT):
-            continue
-        yield f"{known.directory}/{systems.file_name(one.certificate)}.pem"
+        yield f"{known.directory}/{known.system.link.format(systems.file_name(one.certificate))}"
         digits = name_hash(one.certificate)
         count = next(n for n in range(len(names) + 1) if f"{digits}.{n}" not in names)
         # The command numbers links of one name in an order of its own.

@@ -21,22 +21,22 @@ class System:
     """One family.
 
     source: the administrator's folder, as `places.os_store` names it.
-    roots, intermediates: the folders that our files go into; they lie in the source or beside it.
+    folder: what our files go into; it is the source or lies in it.
     commands: programs that make the artifacts, with their arguments; the first that is there is run.
     watched: files and folders (with all that is in them) that the command writes.
     blocked: folders of certificates that are not to be trusted; a certificate there wins over every source.
     deselected: a file whose lines with a leading `!` name certificates that are not to be trusted.
     hooks: a folder of programs that the command runs.
-    spreads: an intermediate that is put there becomes an anchor like a root.
+    spreads: intermediates are put there, too, and become anchors like roots.
     locks: of the package manager, which are waited for.
+    link: what the command calls its link to a file of the source, by the file's name without its ending.
     configured: a package of the manager's whose own part of the work is left undone for good where it is cut off.
     """
 
     name: str
     ids: tuple[str, ...]  # ID or ID_LIKE of os-release(5)
     source: str
-    roots: str
-    intermediates: str
+    folder: str
     suffix: str
     commands: tuple[tuple[str, ...], ...]
     watched: tuple[str, ...]
@@ -47,6 +47,7 @@ class System:
     hooks: str | None = None
     locks: tuple[str, ...] = ()
     configured: str | None = None
+    link: str = "{}.pem"
 
 
 SYSTEMS: Final = (
@@ -56,7 +57,6 @@ SYSTEMS: Final = (
         "Debian",
         ("debian", "ubuntu"),
         "/usr/local/share/ca-certificates",
-        "/usr/local/share/ca-certificates/trustmend",
         "/usr/local/share/ca-certificates/trustmend",
         ".crt",
         (("/usr/sbin/update-ca-certificates",),),
@@ -68,11 +68,10 @@ SYSTEMS: Final = (
         locks=("/var/lib/dpkg/lock-frontend",),
         configured="ca-certificates-java",
     ),
-    # Alpine's update-ca-certificates (C) reads no folder below this one.
+    # Alpine's update-ca.c reads no folder below this one, and takes every file in it as it is.
     System(
         "Alpine",
         ("alpine",),
-        "/usr/local/share/ca-certificates",
         "/usr/local/share/ca-certificates",
         "/usr/local/share/ca-certificates",
         ".crt",
@@ -83,12 +82,12 @@ SYSTEMS: Final = (
         shipped="/usr/share/ca-certificates",
         hooks="/etc/ca-certificates/update.d",
         locks=("/lib/apk/db/lock",),
+        link="ca-cert-{}.pem",
     ),
     System(
         "Gentoo",
         ("gentoo",),
         "/usr/local/share/ca-certificates",
-        "/usr/local/share/ca-certificates/trustmend",
         "/usr/local/share/ca-certificates/trustmend",
         ".crt",
         (("/usr/sbin/update-ca-certificates",),),
@@ -98,13 +97,14 @@ SYSTEMS: Final = (
         shipped="/usr/share/ca-certificates",
         hooks="/etc/ca-certificates/update.d",
     ),
-    # update-ca-trust(8): what stands in source/ itself is neither trusted nor barred, only what is in anchors/ is.
+    # update-ca-trust(8): what stands in source/ itself is neither trusted nor barred, only what is in anchors/ is. No
+    # intermediate is put there: p11-kit writes it into ca-bundle.trust.crt without any trusted use, and OpenSSL then
+    # refuses every chain through it ("certificate rejected", seen with p11-kit 0.24 and OpenSSL 3.0).
     System(
         "RHEL",
         ("rhel", "fedora", "centos", "rocky", "almalinux", "ol", "amzn"),
         "/etc/pki/ca-trust/source/anchors",
         "/etc/pki/ca-trust/source/anchors",
-        "/etc/pki/ca-trust/source",
         ".pem",
         (("/usr/bin/update-ca-trust", "extract"), ("/usr/sbin/update-ca-trust", "extract")),
         ("/etc/pki/ca-trust/extracted", "/etc/pki/tls/certs"),
@@ -122,7 +122,6 @@ SYSTEMS: Final = (
         ("arch", "manjaro"),
         "/etc/ca-certificates/trust-source/anchors",
         "/etc/ca-certificates/trust-source/anchors",
-        "/etc/ca-certificates/trust-source",
         ".pem",
         (("/usr/bin/update-ca-trust",), ("/usr/bin/trust", "extract-compat")),
         ("/etc/ca-certificates/extracted", "/etc/ssl/certs"),
@@ -134,13 +133,12 @@ SYSTEMS: Final = (
             "/usr/share/ca-certificates/trust-source/blacklist",
         ),
     ),
-    # openSUSE/ca-certificates, README: anchors/ for plain certificates, one level up for those with trust of their own.
+    # openSUSE/ca-certificates, README: anchors/ is for plain certificates.
     System(
         "SUSE",
         ("suse", "opensuse", "sles", "sled", "opensuse-leap", "opensuse-tumbleweed"),
         "/etc/pki/trust/anchors",
         "/etc/pki/trust/anchors",
-        "/etc/pki/trust",
         ".pem",
         (("/usr/sbin/update-ca-certificates",),),
         ("/var/lib/ca-certificates",),

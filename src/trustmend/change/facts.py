@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -18,6 +18,7 @@ from trustmend.certificate import Certificate, name_hash, printable
 from trustmend.change.files import Files
 from trustmend.errors import MalformedError
 from trustmend.formats import registry
+from trustmend.formats.directory import HASH_LINK
 from trustmend.formats.jks import DEFAULT_PASSWORD
 from trustmend.host import Host
 from trustmend.model import Family, Kind, Store
@@ -306,7 +307,7 @@ class Surroundings:
     def _standing(self, system: System, certificates: Iterable[Certificate]) -> frozenset[str]:
         """Those of which a file of ours, or of somebody else's in the source, stands there already."""
         held: set[str] = set()
-        for folder in {system.source, system.roots, system.intermediates}:
+        for folder in {system.source, system.folder}:
             for name in self.host.listed(folder):
                 held |= self._certificates(f"{folder}/{name}") if name.endswith(system.suffix) else set()
         return frozenset(c.sha256 for c in certificates if c.sha256 in held)
@@ -323,9 +324,20 @@ class Surroundings:
                 folder = folder or store.path
             elif not (store.family is Family.JAVA and store.path in self._unreached(system)):
                 files.append(store.path)
-        if not system.spreads:
+        if not system.spreads:  # p11-kit: it writes all of it anew, and names what is in its folders after labels
             files += [path for top in system.watched for path in self._all_files(top)]
+            files += [f"{top}/" for top in self._hash_folders(system.watched)]
+            return tuple(sorted(set(files))), None
         return tuple(sorted(set(files))), folder
+
+    def _hash_folders(self, folders: Iterable[str]) -> Iterator[str]:
+        """The hash directories among these folders and all below."""
+        for folder in folders:
+            names = self.host.listed(folder)
+            if any(HASH_LINK.match(name) for name in names):
+                yield folder
+            below = [f"{folder}/{name}" for name in names if not os.path.islink(self.host.outside(f"{folder}/{name}"))]
+            yield from self._hash_folders(path for path in below if self.host.is_dir(path))
 
     def _pending(self, system: System, folder: str | None) -> set[str]:
         """What Debian's command would change even without us: links by name that are not there, or lead elsewhere.
@@ -340,11 +352,11 @@ class Surroundings:
         taken += [path for path in self._all_files(system.source) if path.endswith(system.suffix)]
         found = set()
         for path in taken:
-            name = f"{_link_name(path)}.pem"
+            name = system.link.format(_link_name(path))
             if self.host.is_file(path) and links.get(name) != path:
                 found |= {f"{folder}/{name}", *(f"{folder}/{one}" for one in self._hash_names(path, links))}
         for line in lines:
-            name = f"{os.path.basename(line[1:]).removesuffix('.crt')}.pem"
+            name = system.link.format(os.path.basename(line[1:]).removesuffix(".crt"))
             if line.startswith("!") and links.get(name):
                 found |= {f"{folder}/{name}", *(f"{folder}/{n}" for n, to in links.items() if to == name)}
         return found

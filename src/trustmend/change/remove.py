@@ -161,10 +161,7 @@ def from_system(
 
 
 def _in_source(swap: Swap, family: System) -> bool:
-    return os.path.dirname(swap.path) in (family.roots, family.intermediates) or swap.path in (
-        family.roots,
-        family.intermediates,
-    )
+    return family.folder in (swap.path, os.path.dirname(swap.path))
 
 
 def _unlink_dangling(files: Sequence[str], family: System, context: Context) -> None:

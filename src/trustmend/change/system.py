@@ -16,8 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from trustmend.audit import Judged, judge
-from trustmend.bundle import Bundle, BundleCertificate
-from trustmend.bundle_manifest import BundleRole
+from trustmend.bundle import Bundle
 from trustmend.certificate import printable
 from trustmend.change.files import ABSENT, State, of_content
 from trustmend.change.work import PROGRAM_ENVIRON, Context, Swap, in_words
@@ -51,21 +50,15 @@ def our_swaps(step: Step, context: Context) -> list[Swap]:
         return []
     system = step.system.system
     missing = [c for c in step.add if c.sha256 not in step.system.existing]
-    found = [
-        Swap(folder, ABSENT, State("folder", mode=0o755))
-        for folder in dict.fromkeys((system.roots, system.intermediates))
-        if context.hands.look(folder).kind == "absent" and any(_lies_in(c, system, folder) for c in missing)
-    ]
+    found: list[Swap] = []
+    if missing and context.hands.look(system.folder).kind == "absent":
+        found.append(Swap(system.folder, ABSENT, State("folder", mode=0o755)))
     for one in missing:
         path = our_file(system, one)
         before = context.hands.look(path)
         content = pem_write.block(context.journal.id, one.certificate)
         found.append(Swap(path, before, of_content(content, State("file", mode=0o644)), content))
     return found
-
-
-def _lies_in(certificate: BundleCertificate, system: System, folder: str) -> bool:
-    return os.path.dirname(our_file(system, certificate)) == folder
 
 
 def watch(system: System, context: Context) -> dict[str, State]:
@@ -242,7 +235,7 @@ def check(
     """
     if step.system is None:
         return []
-    reaching = {c.sha256 for c in step.add if step.system.system.spreads or c.role is BundleRole.ROOT}
+    reaching = {c.sha256 for c in step.add}
     mended = {judged.store.path for judged in step.stores}
     problems = []
     for before in artifacts:

@@ -129,7 +129,7 @@ def _system_cut_off(intend: Line, swaps: Sequence[Swap], family: System, context
     return left
 
 
-_LEFTOVER: Final = re.compile(r"(\.new|\.tmp|~|[./][A-Za-z0-9_]{6}|/pending|/fresh|\.dpkg-\w+)\Z")
+_LEFTOVER: Final = re.compile(r"(\.new|\.tmp|~|[./][A-Za-z0-9_]{6}|/bundle[A-Za-z0-9]{6}|/pending|/fresh|\.dpkg-\w+)\Z")
 
 
 def _by_command(swap: Swap) -> bool:

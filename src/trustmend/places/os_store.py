@@ -42,7 +42,7 @@ FAMILIES: Final = (
         "/usr/local/share/ca-certificates",
         _DEBIAN_OWNER,
     ),
-    # update-ca-trust(8). Fedora 43 and RHEL 11 drop cert.pem and the files in tls/certs: probed, not assumed
+    # update-ca-trust(8). Fedora 44 drops cert.pem and the files in tls/certs: probed, not assumed
     # (https://fedoraproject.org/wiki/Changes/dropingOfCertPemFile).
     _Row(
         ("rhel", "fedora", "centos", "rocky", "almalinux", "ol", "amzn"),
