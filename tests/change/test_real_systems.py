@@ -27,7 +27,7 @@ from hosts.tool import Tool, on_machine
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 PLACES = ("/etc", "/usr/local", "/usr/lib/jvm", "/usr/lib/python3", "/var/lib/ca-certificates-java")
-KILLS = int(os.environ.get("TRUSTMEND_KILLS", "20"))
+KILLS = int(os.environ.get("TRUSTMEND_KILLS") or ("100" if os.environ.get("CI") else "20"))
 """How often each of the tests below is killed at a random time."""
 SESSION_ROOT = "/run/trustmend-session/root"
 """Where the mount namespace of a session has its root; see hosts/session."""
@@ -299,8 +299,9 @@ def test_killed_at_random_times_everything_is_old_or_new(
 
 
 def test_this_whole_machine_for_both_bundles(vendor: authorities.Authority) -> None:
-    with machine_session() as session:
-        site = Site(session, on_machine(), vendor)
+    tool = on_machine()
+    with machine_session(binds=tool.binds) as session:
+        site = Site(session, tool, vendor)
         session.run(["update-ca-certificates"])  # whatever waits for it is not our change
         stores = json.loads(site.run("audit", "--bundle", "all", "--json", codes=(0, 3, 4)).stdout)["stores"]
         folders = sorted({os.path.dirname(store["path"]) for store in stores} | {"/etc/ssl", "/usr/local/share"})

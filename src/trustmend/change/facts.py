@@ -31,6 +31,7 @@ from trustmend.systems import System
 _GET_FLAGS: Final = 0x80006601 | struct.calcsize("l") << 16
 _IMMUTABLE: Final = 0x10
 _APPEND_ONLY: Final = 0x20
+_NO_PACKAGES: Final = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108  none brings files there
 _NO_SPACE_BYTES: Final = 1 << 16  # what the file system itself may need besides the content
 
 
@@ -88,7 +89,8 @@ class Surroundings:
 
     @cached_property
     def _packages(self) -> dict[str, packages.Package]:
-        return packages.owners(self.host, {j.store.path for j in self.stores if j.store.counted and not j.store.source})
+        paths = {j.store.path for j in self.stores if j.store.counted and not j.store.source}
+        return packages.owners(self.host, {path for path in paths if not path.startswith(_NO_PACKAGES)})
 
     def _links(self, path: str) -> dict[str, str]:
         """Name -> link target, "" for what is no link."""
@@ -153,9 +155,7 @@ class Surroundings:
                 if (flag := _flag(one)) is not None:
                     return Obstacle(f"{printable(one)} is {flag}", f"chattr -{flag[-2]} {printable(one)}, if you may")
             if os.geteuid() != 0 and not os.access(folder, os.W_OK | os.X_OK):
-                return Obstacle(
-                    "it belongs to another user", f"sudo trustmend patch {printable(path if exists else above)}"
-                )
+                return Obstacle("it belongs to another user", "as root: sudo trustmend patch PATH")
             if uid == 0 and exists and os.path.exists(self.host.outside(path)):
                 needed = os.stat(self.host.outside(path)).st_size + _NO_SPACE_BYTES
                 if room.f_bavail * room.f_frsize < needed:

@@ -86,7 +86,8 @@ def read_located(host: Host, where: Where, locations: Sequence[Location]) -> lis
 
     password = options.password(where.password_file, host)
     known = cache(lambda: public_roots(host))
-    found = read_stores(host, locations, Reading(password, known, lambda: keytools(locations)))
+    wanted = _of_paths(host, locations) if where.beside and where.paths else locations
+    found = read_stores(host, wanted, Reading(password, known, lambda: keytools(locations)))
     if where.everything:
         return found
     return [s for s in found if s.role is not Role.NOT_A_TRUST_STORE or s.by_user]
@@ -117,9 +118,24 @@ def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
             progress=progress,
             unreadable=unreadable,
         )
-    if where.beside:
+    if where.beside and where.paths:
         found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in where.paths]
     return found
+
+
+def _of_paths(host: Host, locations: Sequence[Location]) -> list[Location]:
+    """The locations that lead where a PATH leads, and those that are made from the same source."""
+
+    def end(location: Location) -> str:
+        try:
+            return host.resolve(location.path)
+        except OSError:
+            return location.path
+
+    ends = [end(one) for one in locations]
+    named = {place for place, one in zip(ends, locations, strict=True) if one.by_user}
+    sources = {one.source for place, one in zip(ends, locations, strict=True) if place in named} - {None}
+    return [one for place, one in zip(ends, locations, strict=True) if place in named or one.source in sources]
 
 
 def public_roots(host: Host) -> frozenset[str]:

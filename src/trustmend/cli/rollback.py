@@ -157,7 +157,6 @@ def _take_back(
     output: str | None,
 ) -> int:
     from trustmend.change import rollback as core
-    from trustmend.report import change_text
 
     keytool = _keytool(desk) if surgical else None
     tools = desk.tools(lock, keytool, options.password(password_file, desk.host))
@@ -171,9 +170,11 @@ def _take_back(
     else:
         lines = [f"change {one['id']}: {one['state']}" for one in documents]
         stores = [row["path"] for one in documents for row in one["stores"] if row["state"] == "rolled-back"]
-        lines.append(f"{len(stores)} trust stores are as they were; restart the programs that read them")
+        count = "1 trust store is as it was" if len(stores) == 1 else f"{len(stores)} trust stores are as they were"
+        lines.append(
+            f"{count}; programs that read them before go on with what they have read, until they are restarted"
+        )
         options.write(lines, output)
-        list(change_text.restart_lines([]))
     if left:
         for text in left:
             options.say(desk.settings, printable(text))

@@ -38,10 +38,23 @@ def main() -> None:
 
 def _will_search(words: list[str]) -> bool:
     """Whether the command line looks like one that searches this whole host: no PATH and no other root."""
+    words = _from_command(words)
     if not words or words[0] not in _SEARCHING or "--all" in words or "--help" in words or "-h" in words:
         return False
+    if words[0] == "patch":  # even with PATHs: who makes and reads them is found so
+        return True
     values = {at + 1 for at, word in enumerate(words) if word in _WITH_VALUE}
     return all(word.startswith("-") or at in values for at, word in enumerate(words) if at)
+
+
+def _from_command(words: list[str]) -> list[str]:
+    """The words from the command's name on; nothing for another root."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        if words[at].startswith("--root"):
+            return []
+        at += 2 if words[at] == "--state-dir" else 1
+    return words[at:]
 
 
 def _begin() -> None:
