@@ -13,7 +13,20 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 CORE = ("certificate", "model", "host", "errors", "der", "signatures")
 """What every place and every format may stand on."""
-PURE = ("certificate", "model", "der", "signatures", "audit", "validate", "readers", "advice")
+PURE = (
+    "certificate",
+    "model",
+    "der",
+    "signatures",
+    "audit",
+    "validate",
+    "readers",
+    "advice",
+    "plan",
+    "plan_words",
+    "systems",
+    "upgrades",
+)
 """Equal inputs, equal output: no host, no environment, no clock."""
 FILES = {path.relative_to(SRC).with_suffix("").as_posix(): path for path in sorted(SRC.rglob("*.py"))}
 """'trustmend/places/java' -> its path."""

@@ -14,7 +14,8 @@ from trustmend.audit import Judged, judge
 from trustmend.certificate import Certificate
 from trustmend.formats import pem
 from trustmend.model import Content, Family, Kind, Role, Store
-from trustmend.plan import Facts, Method, Obstacle, Plan, SystemFacts, Wishes, make, remarks
+from trustmend.plan import Facts, Method, Obstacle, Plan, SystemFacts, Wishes, make
+from trustmend.plan_words import remarks
 from trustmend.systems import SYSTEMS, file_name, system_of, takes_intermediates
 
 VENDOR = authorities.make()

@@ -55,12 +55,12 @@ def _for_missing(judged: Judged) -> str:
     match store.family:
         case Family.OS:
             to = f"add {what} to {store.source}" if store.source else f"add {what}"
-            return f"update the ca-certificates package, or {to} and run the system's update command"
+            return f"update the ca-certificates package, or {to}: trustmend patch"
         case Family.PYTHON:
-            return f"upgrade the package that brings it, or add {what}"
+            return f"upgrade the package that brings it, or add {what}: trustmend patch"
         case Family.JAVA:
-            to = f"{store.source}, from which it is made" if store.source else "it with keytool -importcert"
-            return f"update the JDK or its cacerts package, or add {what} to {to}"
+            to = f" to {store.source}, from which it is made" if store.source else ""
+            return f"update the JDK or its cacerts package, or add {what}{to}: trustmend patch"
         case _:
-            tool = " with keytool -importcert" if store.content.kind in _KEY_STORES else ""
-            return f"add {what}{tool}"
+            patchable = store.content.kind not in (Kind.BCFKS, Kind.NSS, Kind.DER)
+            return f"add {what}" + (": trustmend patch, with its path" if patchable else "")

@@ -19,7 +19,7 @@ from trustmend.bundle import Bundle, BundleCertificate
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash
 from trustmend.formats import directory_write, pem, pem_write
-from trustmend.model import Content, Entry, Family, Kind, Loaded, Role, Store, Verdict
+from trustmend.model import Content, Entry, Kind, Loaded, Role, Store, Verdict
 from trustmend.systems import System
 
 KEY_STORES: Final = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12})
@@ -62,6 +62,7 @@ class Facts:
     obstacle: what is in the way of writing there.
     package, upgrade: whose file it is, and the command that would bring that package's next version.
     newer: what is known of versions that bring the missing roots.
+    hopeless: what is known of versions that do not bring them.
     hard_links: further names of the same file.
     keytool: a program that can read the written key store back; None: there is none that may be run.
     writable: builds the new bytes with a password that opens the store; None: no known password does.
@@ -73,6 +74,7 @@ class Facts:
     package: str | None = None
     upgrade: str | None = None
     newer: str | None = None
+    hopeless: str | None = None
     hard_links: int = 1
     keytool: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -315,36 +317,10 @@ def _notes(judged: Judged, known: Facts) -> Iterator[str]:
         yield "it does not look like a trust store; it is changed because you name it"
     if not store.content.entries:
         yield "there is no certificate in it: its programs will trust the new ones and nobody else"
+    if known.hopeless:
+        yield known.hopeless
     if known.hard_links > 1:
         yield f"the file has {known.hard_links} names (hard links, as of a package cache): only this one is replaced"
-
-
-def remarks(plan: Plan) -> list[str]:
-    """What holds for the whole plan: what intermediates mean, and how Python's bundles are mended for good."""
-    own = [step for step in plan.steps if step.system is None]
-    found = []
-    if any(c.role is BundleRole.INTERMEDIATE for step in own for c in step.add):
-        found.append(
-            "JVMs, curl, GnuTLS, Go and Python 3.13 take an intermediate for an anchor, which outlives its root; "
-            "--roots-only leaves them out and is enough wherever servers send their intermediates, as they must"
-        )
-    if any(step.stores[0].store.family is Family.PYTHON for step in own):
-        found.append(
-            "an upgrade of a Python package brings its old bundle back; what lasts: a certifi that has the root, the "
-            "package truststore (the system's own store), or REQUESTS_CA_BUNDLE with a whole bundle, such as the "
-            "system's, and never with these certificates alone"
-        )
-    return found
-
-
-def ownership(step: Step) -> str | None:
-    """Whose file is changed, and what that means; None where nobody is known."""
-    if step.system is not None:
-        return None
-    if step.facts.package:
-        return f"belongs to {step.facts.package}: the next upgrade of that package replaces it"
-    owner = step.stores[0].store.owner
-    return None if owner is None else f"from {owner}: the next upgrade of that replaces it"
 
 
 def _system_step(
@@ -418,13 +394,3 @@ def _system_files(known: SystemFacts, new: Sequence[BundleCertificate]) -> Itera
         # The command numbers links of one name in an order of its own.
         yield from (f"{known.directory}/{digits}.{n}" for n in range(count + 1))
         names.add(f"{digits}.{count}")
-
-
-def upgrades(plan: Plan) -> list[str]:
-    """What a plain upgrade of packages would mend, as far as versions are known; before any patch, that is better."""
-    found: dict[str, int] = {}
-    for step in plan.steps:
-        if step.facts.newer and step.facts.upgrade:
-            text = f"{step.facts.newer}: {step.facts.upgrade}"
-            found[text] = found.get(text, 0) + 1
-    return [f"{text} ({count} stores)" if count > 1 else text for text, count in found.items()]

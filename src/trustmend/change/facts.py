@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +13,7 @@ from trustmend import systems, upgrades
 from trustmend.audit import Judged
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash, printable
+from trustmend.change import obstacles
 from trustmend.change.files import Files
 from trustmend.errors import MalformedError
 from trustmend.formats import registry
@@ -27,10 +26,6 @@ from trustmend.places.os_store import distribution
 from trustmend.plan import KEY_STORES, Facts, Obstacle, SystemFacts
 from trustmend.systems import System
 
-# linux/fs.h: FS_IOC_GETFLAGS is _IOR('f', 1, long), and the flag of chattr +i.
-_GET_FLAGS: Final = 0x80006601 | struct.calcsize("l") << 16
-_IMMUTABLE: Final = 0x10
-_APPEND_ONLY: Final = 0x20
 _NO_PACKAGES: Final = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108  none brings files there
 _NO_SPACE_BYTES: Final = 1 << 16  # what the file system itself may need besides the content
 
@@ -65,11 +60,13 @@ class Surroundings:
             roots = [m.sha256 for m in judged.missing if m.role is BundleRole.ROOT]
             product = upgrades.product_of(package.manager, package.name)
             newer = None if product is None else upgrades.brought_by(product, package.version, roots)
+        hopeless = newer if newer is not None and newer.startswith("no ") else None
         facts = Facts(
             obstacle=obstacle,
             package=None if package is None else package.words,
             upgrade=None if package is None else packages.upgrade(package, store.path),
-            newer=newer,
+            newer=None if hopeless else newer,
+            hopeless=hopeless,
         )
         if store.content.kind is Kind.PEM_DIRECTORY:
             return _with(facts, names=self._links(store.path))
@@ -150,9 +147,9 @@ class Surroundings:
             uid, _ = self.files.owner(path) if os.geteuid() == 0 else (0, 0)
             room = os.statvfs(folder)
             if room.f_flag & os.ST_RDONLY:
-                return self._read_only(above)
+                return obstacles.read_only(self.host, above)
             for one in [folder, self.host.outside(path)] if exists else [folder]:
-                if (flag := _flag(one)) is not None:
+                if (flag := obstacles.flag(one)) is not None:
                     return Obstacle(f"{printable(one)} is {flag}", f"chattr -{flag[-2]} {printable(one)}, if you may")
             if os.geteuid() != 0 and not os.access(folder, os.W_OK | os.X_OK):
                 return Obstacle("it belongs to another user", "as root: sudo trustmend patch PATH")
@@ -189,16 +186,6 @@ class Surroundings:
     @cached_property
     def _mount_points(self) -> frozenset[str]:
         return mounts.points(self.host)
-
-    def _read_only(self, above: str) -> Obstacle:
-        reason = f"the file system of {printable(above)} is read-only"
-        if self.host.exists("/etc/NIXOS"):
-            return Obstacle(reason, "NixOS: set security.pki.certificateFiles in the configuration and rebuild")
-        if self.host.exists("/run/ostree-booted"):
-            return Obstacle(reason, "this system is an image (ostree): add the certificates to it, or layer a package")
-        if self.host.is_file("/usr/sbin/transactional-update"):
-            return Obstacle(reason, "transactional-update shell, and trustmend patch in it; then reboot")
-        return Obstacle(reason, "mount it writable, or change the image that it comes from")
 
     def of_system(self, source: str, certificates: Sequence[Certificate]) -> SystemFacts | None:
         """What a plan needs to know of the system's own way to take in certificates."""
@@ -401,20 +388,3 @@ def _link_name(path: str) -> str:
 
 def _with(facts: Facts, **changes: object) -> Facts:
     return replace(facts, **changes)  # type: ignore[arg-type]  # keys of Facts, each with a value of its type
-
-
-def _flag(path: str) -> str | None:
-    """ "immutable (chattr +i)" or "append-only (chattr +a)"; None for neither, and where there are no such flags."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        flags = struct.unpack("l", fcntl.ioctl(descriptor, _GET_FLAGS, struct.pack("l", 0)))[0]
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    if flags & _IMMUTABLE:
-        return "immutable (chattr +i)"
-    return "append-only (chattr +a)" if flags & _APPEND_ONLY else None

@@ -220,7 +220,7 @@ class _Show:
 
     def plan(self, planned: _Planned, desk: Desk, *, to_stdout: bool) -> None:
         """The plan: the answer of a dry run, else for the one who is asked."""
-        from trustmend import plan
+        from trustmend import plan_words
         from trustmend.report import change_text
 
         paint = options.paint(self.settings, self.output)
@@ -228,8 +228,8 @@ class _Show:
         lines = list(
             change_text.plan_lines(
                 planned.begin,
-                plan.upgrades(planned.plan),
-                plan.remarks(planned.plan),
+                plan_words.upgrades(planned.plan),
+                plan_words.remarks(planned.plan),
                 paint,
                 backups=backups,
             )

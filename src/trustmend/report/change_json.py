@@ -8,7 +8,8 @@ from typing import Any
 
 from trustmend import __version__
 from trustmend.certificate import name_text, printable
-from trustmend.plan import Plan, Step, ownership
+from trustmend.plan import Plan, Step
+from trustmend.plan_words import ownership
 from trustmend.report.audit_json import instant
 from trustmend.restarts import Running
 
