@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -435,6 +436,20 @@ def test_a_store_in_a_folder_that_anybody_can_write_is_left_alone_by_root(site: 
 
     assert told.code == 6
     assert "anybody can write" in " ".join(told.out.split())
+    assert store.read_bytes() == AAA
+
+
+def test_a_path_that_is_not_utf_8_is_changed_and_shown(site: Site) -> None:
+    store = site.folder / os.fsdecode(b"caf\xe9.pem")
+    store.write_bytes(AAA)
+
+    document = site.patch("--json", store).json()
+
+    (row,) = document["stores"]
+    assert row["state"] == "applied"
+    assert row["path"].endswith("caf\ufffd.pem")
+    assert base64.b64decode(row["path_b64"]) == os.fsencode(store)
+    assert site.run("rollback", "--yes").code == 0
     assert store.read_bytes() == AAA
 
 

@@ -195,6 +195,33 @@ def test_killed_at_any_operation_of_a_rollback_recover_goes_on_with_it(
         bench.patch()
 
 
+def test_a_step_that_cannot_even_be_undone_stays_open_until_it_can(
+    bench: Bench, vendor: authorities.Authority, states: tuple[Snapshot, Snapshot]
+) -> None:
+    """A disk that breaks for good in the middle of a folder's moves, and can be written again later."""
+    old, _ = states
+    left = 0
+    for nth in itertools.count(1):
+        bench.disk = disk = FailingDisk(nth, ERRORS[1], persistent=True)
+        with suppress(TrustError, OSError):
+            bench.patch()
+        bench.disk = Disk()
+        records = bench.records()
+        left += snapshot(of_file(bench)) != old
+        if snapshot(of_file(bench)) != old:
+            assert records
+            assert records[0].cut_off or records[0].open_steps, disk.log[-3:]
+        bench.recover()
+        for record in bench.records():
+            if record.open_steps:
+                assert bench.take_back() == []
+        assert snapshot(of_file(bench)) == old
+        fresh(bench, vendor)
+        if not disk.hits:
+            break
+    assert left
+
+
 def test_ctrl_c_at_any_operation_undoes_the_store_at_hand_and_keeps_the_record_of_the_others(
     bench: Bench, vendor: authorities.Authority, states: tuple[Snapshot, Snapshot]
 ) -> None:

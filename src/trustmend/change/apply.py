@@ -114,8 +114,7 @@ def _step(number: int, step: Step, plan: Plan, artifacts: Sequence[Judged], cont
             }
         context.journal.write("intend", **line)
     except (TrustError, OSError) as problem:
-        context.clear([])
-        return _failed(number, step, problem, context, begun=False)
+        return _failed(number, step, problem, context)
     try:
         for swap in swaps:
             context.put(swap)
@@ -164,9 +163,9 @@ def _look_again(step: Step, plan: Plan, context: Context) -> None:
         raise StepError("read again where it stands, it does not trust the chains")
 
 
-def _failed(number: int, step: Step, problem: Exception, context: Context, *, begun: bool) -> Result:
+def _failed(number: int, step: Step, problem: Exception, context: Context, left: Sequence[str] = ()) -> Result:
     words = problem.message if isinstance(problem, TrustError) else str(problem)
-    context.journal.write("failed", step=number, error=words, begun=begun)
+    context.journal.write("failed", step=number, error=words, left=list(left))
     return Result(step, "failed", error=words, drifted=isinstance(problem, ChangedError))
 
 
@@ -176,7 +175,7 @@ def _undone(number: int, step: Step, line: Json, problem: Exception, context: Co
         left = undo.step(line, None, context)
     except (TrustError, OSError) as worse:
         left = [worse.message if isinstance(worse, TrustError) else str(worse)]
-    result = _failed(number, step, problem, context, begun=not left)
+    result = _failed(number, step, problem, context, left)
     if left:
         return replace(result, state="broken", error=f"{result.error}; and it could not be put back: {'; '.join(left)}")
     return result

@@ -45,7 +45,8 @@ class StepRecord:
     @property
     def open(self) -> bool:
         """Something of it may still stand on the host."""
-        return self.intend is not None and self.failed is None and self.undone is None
+        whole = self.failed is not None and not self.failed.get("left")  # it failed, and was put back
+        return self.intend is not None and not whole and self.undone is None
 
     @property
     def error(self) -> str | None:

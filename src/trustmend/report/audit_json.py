@@ -82,8 +82,8 @@ def found_row(store: Store) -> Json:
         "kind": store.content.kind,
         "family": store.family,
         "role": store.role,
-        **_path(store.path),
-        "links": [_text(link) for link in store.links],
+        **path_row(store.path),
+        "links": [path_text(link) for link in store.links],
         "source": store.source,
         "owner": store.owner,
         "readers": [_use(use) for use in store.uses],
@@ -133,16 +133,16 @@ def _bars(store: Store) -> dict[int, list[str]]:
     return found
 
 
-def _path(path: str) -> Json:
+def path_row(path: str) -> Json:
     """`path`, and `path_b64` with its bytes where they are not UTF-8."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
-        return {"path": _text(path), "path_b64": base64.b64encode(os.fsencode(path)).decode("ascii")}
+        return {"path": path_text(path), "path_b64": base64.b64encode(os.fsencode(path)).decode("ascii")}
     return {"path": path}
 
 
-def _text(path: str) -> str:
+def path_text(path: str) -> str:
     """A path as JSON text: bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(path).decode("utf-8", "replace")
 

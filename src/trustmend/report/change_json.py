@@ -10,7 +10,7 @@ from trustmend import __version__
 from trustmend.certificate import name_text, printable
 from trustmend.plan import Plan, Step
 from trustmend.plan_words import ownership
-from trustmend.report.audit_json import instant
+from trustmend.report.audit_json import instant, path_row, path_text
 from trustmend.restarts import Running
 
 Json = dict[str, Any]
@@ -88,9 +88,15 @@ def document(
         "root": plan["root"],
         "bundles": plan["bundles"],
         "stores": rows,
-        "cannot_fix": plan["cannot_fix"],
+        "cannot_fix": [{**row, **path_row(row["path"])} for row in plan["cannot_fix"]],
         "restarts": [
-            {"pid": one.pid, "command": one.command, "unit": one.unit, "store": one.store, "reason": one.reason}
+            {
+                "pid": one.pid,
+                "command": one.command,
+                "unit": one.unit,
+                "store": path_text(one.store),
+                "reason": one.reason,
+            }
             for one in restarts
         ],
     }
@@ -101,7 +107,7 @@ def _row(step: Mapping[str, Any], store: Mapping[str, Any], record: Mapping[str,
     before = swap["before"].get("sha256") if swap else None
     return {
         "id": store["id"],
-        "path": store["path"],
+        **path_row(store["path"]),
         "kind": store["kind"],
         "method": step["method"],
         "add": [one["sha256"] for one in step["add"]],
@@ -112,7 +118,7 @@ def _row(step: Mapping[str, Any], store: Mapping[str, Any], record: Mapping[str,
         "error": record["error"],
         "source": step["path"] if step["method"] == "system" else None,
         "owner": step["owner"],
-        "files": step["files"],
+        "files": [path_text(path) for path in step["files"]],
         "command": step["command"],
         "notes": step["notes"],
     }
