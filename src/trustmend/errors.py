@@ -52,6 +52,12 @@ class RefusedError(TrustError):
     exit_code = Exit.REFUSED
 
 
+class StateError(TrustError):
+    """The record of a change cannot be written on: what was begun stands in it, and is put right by `recover`."""
+
+    exit_code = Exit.HANDS_NEEDED
+
+
 class StepError(TrustError):
     """One store could not be changed; it is as it was."""
 

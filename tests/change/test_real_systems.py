@@ -298,6 +298,23 @@ def test_killed_at_random_times_everything_is_old_or_new(
         assert "old" in outcomes
 
 
+@pytest.mark.parametrize("what", ["patch", "rollback"])
+@pytest.mark.parametrize("how", ["kill", "full"])
+def test_each_operation_around_the_systems_command_fails_in_turn(
+    how: str, what: str, bookworm_java: Guest, tool_in: ToolIn, vendor: authorities.Authority
+) -> None:
+    tool = tool_in(bookworm_java)
+    tests = "/var/cache/trustmend/tests"
+    with bookworm_java.session(binds={**tool.binds, str(shipped.ROOT / "tests"): tests}) as session:
+        Site(session, tool, vendor)
+        environ = {**tool.environ, "PYTHONPATH": f"{tool.environ['PYTHONPATH']}:{tests}"}
+
+        done = session.run(["python3", f"{tests}/change/system_faults.py", how, what], environ=environ, timeout_s=900)
+
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()[-3000:]
+        assert int(done.stdout.split()[-1]) > 20
+
+
 def test_this_whole_machine_for_both_bundles(vendor: authorities.Authority) -> None:
     tool = on_machine()
     with machine_session(binds=tool.binds) as session:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from trustmend.certificate import printable
 from trustmend.change.disk import Disk
 from trustmend.change.state import make_folder, read_file
-from trustmend.errors import RefusedError
+from trustmend.errors import RefusedError, StateError
 
 Json = dict[str, Any]
 _FILE: Final = "journal.jsonl"
@@ -55,7 +55,7 @@ class Journal:
             os.close(parent)
         make_folder(disk, f"{folder}/backup")
         journal = Journal(folder, disk)
-        journal.write("begin", **begin)
+        journal._write("begin", begin)
         return journal
 
     @staticmethod
@@ -70,7 +70,16 @@ class Journal:
         return Journal(folder, disk, list(_lines(content, folder)))
 
     def write(self, event: str, **values: Any) -> None:  # noqa: ANN401  JSON
-        """Add a line, and return when it is on the medium. Raises OSError; the line then does not count."""
+        """Add a line, and return when it is on the medium. Raises StateError; the line then does not count."""
+        try:
+            self._write(event, values)
+        except OSError as problem:
+            raise StateError(
+                f"the journal in `{printable(self.folder)}` cannot be written: {problem.strerror or problem}",
+                hint="make room there, or whatever it is, then: trustmend recover",
+            ) from problem
+
+    def _write(self, event: str, values: Mapping[str, Any]) -> None:
         row = {"event": event, **values}
         text = json.dumps(row, separators=(",", ":"))
         line = f"{_digest(text)} {text}\n".encode("ascii")

@@ -15,7 +15,7 @@ from trustmend.change.history import Record, StepRecord
 from trustmend.change.owner import Hands
 from trustmend.change.state import StateFolder
 from trustmend.change.work import Context
-from trustmend.errors import TrustError
+from trustmend.errors import RefusedError, StateError, TrustError
 from trustmend.host import Host
 
 
@@ -79,7 +79,12 @@ def take_back(record: Record, records: Sequence[Record], tools: Tools, *, surgic
     """
     context = tools.context(record)
     if not record.undoing:
-        record.journal.write("undo-begin", surgical=surgical)
+        try:
+            record.journal.write("undo-begin", surgical=surgical)
+        except StateError as problem:
+            raise RefusedError(
+                f"{problem.message}; nothing was changed", hint="make room there, then again"
+            ) from problem
     left: list[str] = []
     for step in record.open_steps:
         context.say(str(step.plan.get("path", "")))
