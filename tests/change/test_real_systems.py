@@ -27,8 +27,8 @@ from hosts.tool import Tool, on_machine
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 PLACES = ("/etc", "/usr/local", "/usr/lib/jvm", "/usr/lib/python3", "/var/lib/ca-certificates-java")
-KILLS = int(os.environ.get("TRUSTMEND_KILLS") or ("100" if os.environ.get("CI") else "20"))
-"""How often each of the tests below is killed at a random time."""
+KILLS = int(os.environ.get("TRUSTMEND_KILLS") or "25")
+"""How often each of two patches below is killed at a random time; TRUSTMEND_KILLS=100 for a long night."""
 SESSION_ROOT = "/run/trustmend-session/root"
 """Where the mount namespace of a session has its root; see hosts/session."""
 ToolIn = Callable[[Guest], Tool]
@@ -248,13 +248,17 @@ def test_dpkg_at_work_is_waited_for(site: Site) -> None:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         argv = [*site.tool.argv, "patch", "--yes", "--bundle", "vendor"]
         process = site.session.start(argv, environ=site.tool.environ)
-        time.sleep(4)
+        assert process.stderr is not None
+        said = b""
+        while b"waiting for the package manager" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
         assert process.poll() is None
         fcntl.lockf(lock, fcntl.LOCK_UN)
-    _, said = process.communicate(timeout=120)
+    _, rest = process.communicate(timeout=120)
 
-    assert process.returncode == 0, said
-    assert b"waiting for the package manager" in said
+    assert process.returncode == 0, said + rest
 
 
 @pytest.mark.parametrize("which", ["all", "one"])
@@ -266,10 +270,13 @@ def test_killed_at_random_times_everything_is_old_or_new(
     chance = random.Random(which)  # noqa: S311  no secret
     with site_in(guest, tool_in, vendor) as site:
         old = site.places()
-        began = time.monotonic()
-        site.patch("--yes")
-        whole = time.monotonic() - began
-        site.run("rollback", "--yes")
+        times = []
+        for _ in range(2):  # the first one meets cold caches
+            began = time.monotonic()
+            site.patch("--yes")
+            times.append(time.monotonic() - began)
+            site.run("rollback", "--yes")
+        whole = min(times)
         outcomes = set()
         for number in range(KILLS):
             argv = [*site.tool.argv, "patch", "--yes", "--bundle", "vendor"]
