@@ -69,20 +69,20 @@ class Surroundings:
             hopeless=hopeless,
         )
         if store.content.kind is Kind.PEM_DIRECTORY:
-            return _with(facts, names=self._links(store.path))
+            return replace(facts, names=self._links(store.path))
         try:
             read = self.host.read(store.path)
         except OSError as problem:
-            return _with(
+            return replace(
                 facts, obstacle=Obstacle(f"it cannot be read: {problem.strerror}", "look at what stands there")
             )
-        facts = _with(facts, content=read.content, hard_links=read.status.st_nlink)
+        facts = replace(facts, content=read.content, hard_links=read.status.st_nlink)
         if store.content.kind not in KEY_STORES:
             return facts
         opens, password = self._password(store, read.content)
         if opens and obstacle is None:
-            facts = _with(facts, obstacle=self._cannot_add(judged, read.content, password))
-        return _with(facts, opens=opens, password=password, keytool=self._keytool(store))
+            facts = replace(facts, obstacle=self._cannot_add(judged, read.content, password))
+        return replace(facts, opens=opens, password=password, keytool=self._keytool(store))
 
     @cached_property
     def _packages(self) -> dict[str, packages.Package]:
@@ -384,7 +384,3 @@ def _link_name(path: str) -> str:
     """The name that Debian's command links a certificate by, without its ending."""
     name = os.path.basename(path).removesuffix(".crt")
     return name.translate(str.maketrans(" (),", "_==_"))
-
-
-def _with(facts: Facts, **changes: object) -> Facts:
-    return replace(facts, **changes)  # type: ignore[arg-type]  # keys of Facts, each with a value of its type

@@ -276,9 +276,3 @@ def dangling(watched: Mapping[str, State], gone: Sequence[str]) -> list[str]:
                     found.append(path)
                     lost.add(path)
     return found
-
-
-def unplanned(step: Step, swaps: Sequence[Swap]) -> list[str]:
-    """The paths that the command has changed and the plan did not name: what others had left for its next run."""
-    known = {*step.files, *(os.path.dirname(path) for path in step.files)}
-    return [swap.path for swap in swaps if swap.path not in known and swap.after.kind != "folder"]

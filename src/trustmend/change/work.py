@@ -34,18 +34,13 @@ class Swap:
     content: bytes = field(default=b"", repr=False)
 
     def to_json(self) -> Json:
-        """As the journal keeps it."""
-        return {"path": _text(self.path), "before": self.before.to_json(), "after": self.after.to_json()}
+        """As the journal keeps it; bytes of a path that are not UTF-8 are lone surrogates, which JSON escapes."""
+        return {"path": self.path, "before": self.before.to_json(), "after": self.after.to_json()}
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> Swap:
         """The reverse of `to_json`."""
         return Swap(_path(row["path"]), State.from_json(row["before"]), State.from_json(row["after"]))
-
-
-def _text(path: str) -> str:
-    """A path as JSON text that keeps every byte: bytes that are not UTF-8 as lone surrogates, which JSON escapes."""
-    return path
 
 
 def _path(text: object) -> str:
