@@ -17,6 +17,8 @@ def next_step(judged: Judged) -> str:
         return _for_unreadable(store.content.error or "")
     if judged.verdict is Verdict.DISTRUSTED:
         return "somebody barred it on purpose: ask who, and lift the bar before anything is added"
+    if store.remedy is not None:
+        return store.remedy
     codes = {finding.code for finding in judged.findings if finding.severity is Severity.ERROR}
     if not store.content.entries:
         return "restore it from its package or backup: whoever reads it as it is trusts nobody"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trustmend.model import Family, Location
-from trustmend.places import environment, java, os_store, python, tree
+from trustmend.places import config, environment, java, os_store, python, tree
 
 if TYPE_CHECKING:
     from trustmend.host import Host
@@ -30,6 +30,7 @@ PLACES: Final[Mapping[str, Place]] = {
     "python": python.locations,
     "java": java.locations,
     "environment": environment.locations,
+    "config": config.locations,
 }
 
 

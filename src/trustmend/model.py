@@ -159,6 +159,26 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A running program. All text is printable, and the command a line without secrets."""
+
+    pid: int
+    command: str
+    user: str
+    unit: str | None = None  # of systemd
+    container: str | None = None  # its id or root, where that is not this host's
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a configuration names a store."""
+
+    file: str
+    line: int | None  # 1-based
+    key: str
+
+
+@dataclass(frozen=True)
 class Use:
     """One program, or kind of program, that reads a store by a library whose rules `readers.py` knows."""
 
@@ -168,6 +188,9 @@ class Use:
     version: str | None = None
     password: bool = False  # key stores: a password is configured for it
     secret: str | None = field(default=None, repr=False)  # that password, where its place is known; never printed
+    extends: bool = False  # beside the roots that the program has anyway; else instead of them
+    process: Process | None = None  # that reads it, now
+    setting: Setting | None = None  # that says so
 
 
 @dataclass(frozen=True)
@@ -185,6 +208,9 @@ class Location:
     own: bool = False  # in trustmend's own environment
     shadowed_by: str | None = None  # jssecacerts beside it
     findings: tuple[Finding, ...] = ()  # what its place already knows
+    part: str | None = None  # the name of what inside the file is the store: an archive's member, a setting's text
+    data: bytes | None = field(default=None, repr=False)  # that part's bytes, which its place has cut out
+    remedy: str | None = None  # it cannot be changed where it is: what to do instead
 
 
 @dataclass(frozen=True)
@@ -192,7 +218,7 @@ class Store:
     """One trust store: all the locations that lead to the same file or folder, and what it holds."""
 
     id: str
-    path: str  # resolved
+    path: str  # resolved; of a part of a file: "FILE!/PART"
     links: tuple[str, ...]  # the other paths that lead here, sorted
     family: Family
     role: Role
@@ -207,3 +233,4 @@ class Store:
     direct: bool = True  # somebody names `path` itself; else only links lead to it
     shadowed_by: str | None = None
     findings: tuple[Finding, ...] = ()  # of finding and opening it, before any judging
+    remedy: str | None = None  # it cannot be changed where it is: what to do instead

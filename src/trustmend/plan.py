@@ -219,6 +219,8 @@ def _never(judged: Judged, wishes: Wishes) -> CannotFix | None:
         return CannotFix(store, store.content.error or "it could not be read", next_step(judged))
     if judged.verdict is Verdict.DISTRUSTED:
         return CannotFix(store, _reason(judged), next_step(judged))
+    if store.remedy is not None:
+        return CannotFix(store, _reason(judged), store.remedy)
     if store.role is Role.CLIENT_AUTH and not wishes.client_auth:
         text = "it verifies clients: whoever has a certificate of a public CA could log in"
         return CannotFix(store, text, "if that is meant: --allow-client-auth")

@@ -70,6 +70,8 @@ def _gather(host: Host, locations: Iterable[Location]) -> list[_Spot]:
             real, trouble = host.resolve(location.path), None
         except OSError as problem:
             real, trouble = location.path, _words(problem)
+        if location.part is not None:
+            real = f"{real}!/{location.part}"
         spot = spots.setdefault(real, _Spot(real, trouble=trouble))
         if location not in spot.locations:
             spot.locations.append(location)
@@ -97,6 +99,8 @@ def _open(
     """One store, read; None where nothing is there and nobody names it."""
     if spot.trouble is not None:
         return _store(spot, Content(_guess(spot), error=spot.trouble), None, reading)
+    if spot.first.data is not None:
+        return _store(spot, *_read_bytes(host, spot, spot.first.data, reading, seen), reading)
     try:
         if stat.S_ISDIR(host.stat(spot.path).st_mode):
             content, digest = _read_folder(host, spot.path, files - {spot.path}, seen)
@@ -119,7 +123,13 @@ def _read_file(
     host: Host, spot: _Spot, reading: Reading, seen: dict[tuple[str, str | None], Content]
 ) -> tuple[Content, str]:
     """A file's content by its form, and its SHA-256. Raises OSError."""
-    data = host.read(spot.path).content
+    return _read_bytes(host, spot, host.read(spot.path).content, reading, seen)
+
+
+def _read_bytes(
+    host: Host, spot: _Spot, data: bytes, reading: Reading, seen: dict[tuple[str, str | None], Content]
+) -> tuple[Content, str]:
+    """What the bytes hold by their form, and their SHA-256."""
     digest = hashlib.sha256(data).hexdigest()
     password = _password(spot, reading)
     if (content := seen.get((digest, password))) is not None:
@@ -194,7 +204,7 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
     return Store(
         id=hashlib.sha256(os.fsencode(spot.path)).hexdigest()[:12],
         path=spot.path,
-        links=tuple(sorted({found.path for found in spot.locations} - {spot.path})),
+        links=tuple(sorted({_full_path(found) for found in spot.locations} - {spot.path})),
         family=first.family,
         role=role,
         content=content,
@@ -205,10 +215,15 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
         counted=(role is Role.PUBLIC or by_user) and (not shadowed or bool(uses) or by_user),
         by_user=by_user,
         own=all(found.own for found in spot.locations),
-        direct=any(found.path == spot.path for found in spot.locations),
+        direct=any(_full_path(found) == spot.path for found in spot.locations),
         shadowed_by=shadowed if not uses else None,
         findings=(*_name_findings(spot), *(finding for found in spot.locations for finding in found.findings)),
+        remedy=next((found.remedy for found in spot.locations if found.remedy), None),
     )
+
+
+def _full_path(location: Location) -> str:
+    return location.path if location.part is None else f"{location.path}!/{location.part}"
 
 
 def _name_findings(spot: _Spot) -> Iterator[Finding]:

@@ -11,15 +11,15 @@ import pytest
 from hosts.machine import Jdk
 from trustmend.host import Host
 from trustmend.model import Family, Location, Role
-from trustmend.places import environment
+from trustmend.places import environment, variables
 
 
 def named(**environ: str) -> list[Location]:
     return list(environment.locations(Host("/", environ), {}))
 
 
-@pytest.mark.parametrize("variable", environment.VARIABLES, ids=lambda variable: variable.name)
-def test_a_variable_names_a_store(variable: environment._Variable) -> None:
+@pytest.mark.parametrize("variable", variables.VARIABLES, ids=lambda variable: variable.name)
+def test_a_variable_names_a_store(variable: variables.Variable) -> None:
     (one,) = named(**{variable.name: "/srv/ca.pem"})
 
     assert (one.path, one.family, one.named, one.by_user) == ("/srv/ca.pem", variable.family, True, False)

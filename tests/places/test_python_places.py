@@ -11,7 +11,6 @@ from places.planted import Root
 from trustmend.host import Host
 from trustmend.model import Family, Role
 from trustmend.places import tree
-from trustmend.places.python import package_owner
 
 
 @pytest.fixture
@@ -140,14 +139,3 @@ def test_a_callers_home_is_searched_and_nobody_elses_without_root(tmp_path: Path
     assert tree.survey(Host(str(tmp_path), {"HOME": "/me"}))["bundles"] == [
         "/me/v/lib/python3.11/site-packages/certifi/cacert.pem"
     ]
-
-
-def test_dpkg_names_the_owner(root: Root) -> None:
-    root.file("/var/lib/dpkg/info/python3-pip.list", b"/.\n/usr/lib/a/cacert.pem\n")
-    root.file("/var/lib/dpkg/info/libx:amd64.list", b"/usr/lib/b/cacert.pem.orig\n/usr/lib/b/cacert.pem\n")
-
-    owners = package_owner(
-        root.host, ["/usr/lib/a/cacert.pem", "/usr/lib/b/cacert.pem", "/usr/lib/c.pem", "/usr/lib/a"]
-    )
-
-    assert owners == {"/usr/lib/a/cacert.pem": "deb: python3-pip", "/usr/lib/b/cacert.pem": "deb: libx"}

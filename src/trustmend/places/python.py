@@ -41,7 +41,6 @@ _DUNDER: Final = re.compile(rb"""^__version__\s*=\s*["']([0-9A-Za-z.+!-]{1,40})[
 _METADATA: Final = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist-info|egg-info)\Z")
 _DISTRIBUTIONS: Final = {"grpc": "grpcio", "websocket": "websocket-client"}
 _LIBRARIES: Final = frozenset(("site-packages", "dist-packages", "vendor-packages"))
-_DPKG_LISTS: Final = "/var/lib/dpkg/info"
 
 
 def locations(host: Host, survey: Survey) -> Iterator[Location]:
@@ -122,26 +121,3 @@ def _installed(host: Host, library: str, name: str, listings: dict[str, list[str
         if match and match["name"].lower().replace("-", "_") == wanted:
             return f"{name} {match['version']}"
     return None
-
-
-def package_owner(host: Host, paths: list[str]) -> dict[str, str]:
-    """The Debian package that owns each path, as "deb: NAME"; paths that none owns are left out.
-
-    Reads all lists of dpkg once, some 10 MB: for the few stores of which it matters. Source: dpkg(1), FILES.
-    """
-    wanted = {path.encode("utf-8", "surrogateescape"): path for path in paths}
-    owners: dict[str, str] = {}
-    if not wanted:
-        return owners
-    pattern = re.compile(rb"^(?:" + b"|".join(map(re.escape, wanted)) + rb")$", re.MULTILINE)
-    for name in host.listed(_DPKG_LISTS):
-        if name.endswith(".list"):
-            try:
-                listed = host.read(f"{_DPKG_LISTS}/{name}").content
-            except OSError:
-                continue
-            # The last parts are rare, and a search for plain bytes is many times faster than the pattern.
-            if any(path in listed for path in wanted):
-                for found in pattern.findall(listed):
-                    owners.setdefault(wanted[found], f"deb: {name[:-5].partition(':')[0]}")
-    return owners

@@ -90,6 +90,7 @@ def found_row(store: Store) -> Json:
         "sha256": store.sha256,
         "certificates": len({e.certificate.sha256 for e in store.content.entries}),
         "counted": store.counted,
+        "remedy": None if store.remedy is None else printable(store.remedy),
     }
 
 
@@ -148,7 +149,25 @@ def path_text(path: str) -> str:
 
 
 def _use(use: Use) -> Json:
-    return {"reader": use.reader, "how": use.how, "program": use.program, "version": use.version}
+    return {
+        "reader": use.reader,
+        "how": use.how,
+        "program": use.program,
+        "version": use.version,
+        "extends": use.extends,
+        "process": None
+        if use.process is None
+        else {
+            "pid": use.process.pid,
+            "command": use.process.command,
+            "user": use.process.user,
+            "unit": use.process.unit,
+            "container": use.process.container,
+        },
+        "setting": None
+        if use.setting is None
+        else {**path_row(use.setting.file), "line": use.setting.line, "key": use.setting.key},
+    }
 
 
 def _chain(judged: ChainVerdict) -> Json:
