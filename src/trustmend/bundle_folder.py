@@ -6,12 +6,12 @@ import base64
 import binascii
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from trustmend import guard
 from trustmend.bundle_manifest import MANIFEST
 from trustmend.certificate import Certificate, printable
 from trustmend.errors import BundleError, MalformedError
@@ -112,7 +112,7 @@ def read(host: Host, folder: str, *, guarded: bool) -> Files:
         BundleError: for a file that cannot be read, is too large, leads out of the folder or holds a private key.
     """
     if guarded:
-        _guard(folder)
+        _believe(guard.of_path(folder, "bundle"))
     content: dict[str, bytes] = {}
     try:
         found = host.names(folder)
@@ -136,7 +136,7 @@ def read(host: Host, folder: str, *, guarded: bool) -> Files:
         except OSError as problem:
             raise BundleError(f"`{printable(path)}` cannot be read: {problem.strerror}") from problem
         if guarded:
-            _owned(path, file.status)
+            _believe(guard.of_status(path, file.status, "bundle"))
         if holds_private_key(file.content):
             raise BundleError(
                 f"`{printable(path)}` holds a private key", hint="a bundle is public: keep the key elsewhere"
@@ -155,28 +155,7 @@ def _inside(folder: str, path: str) -> bool:
     return os.path.realpath(path).startswith(os.path.realpath(folder) + "/")
 
 
-def _guard(folder: str) -> None:
-    """Refuse a folder that others can change; for root also one of the folders above. Raises BundleError."""
-    here = os.path.realpath(folder)
-    _owned(here, os.stat(here))
-    while os.geteuid() == 0 and here != "/":
-        here = os.path.dirname(here)
-        status = os.stat(here)
-        if not status.st_mode & stat.S_ISVTX:  # in /tmp nobody can move what is another's
-            _owned(here, status)
-
-
-def _owned(path: str, status: os.stat_result) -> None:
-    """Refuse what others can write. A group of one's own may: many systems give every user one, and umask 002."""
-    caller = os.geteuid()
-    loose = stat.S_IWOTH | (stat.S_IWGRP if caller == 0 else 0)
-    if status.st_uid not in (0, caller):
-        raise BundleError(
-            f"`{printable(path)}` belongs to another user, who could change the bundle",
-            hint="copy the bundle to a folder of your own",
-        )
-    if status.st_mode & loose:
-        raise BundleError(
-            f"`{printable(path)}` can be written by other users, who could change the bundle",
-            hint="take the right away with `chmod go-w`, once you know that the content is right",
-        )
+def _believe(doubt: guard.Doubt | None) -> None:
+    """Raises BundleError where there is a doubt."""
+    if doubt is not None:
+        raise BundleError(doubt.message, hint=doubt.hint)

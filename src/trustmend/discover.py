@@ -11,6 +11,7 @@ from trustmend.model import Family, Location
 from trustmend.places import config, environment, java, os_store, python, tree
 
 if TYPE_CHECKING:
+    from trustmend.configuration import Configuration
     from trustmend.host import Host
     from trustmend.places.tree import Survey
 
@@ -44,6 +45,7 @@ def discover(
     own: bool = True,
     progress: Callable[[int], None] | None = None,
     unreadable: Callable[[str, int], None] | None = None,
+    configuration: Configuration | None = None,
 ) -> list[Location]:
     """All locations, several of which may lead to one file; in the order of the places.
 
@@ -57,8 +59,10 @@ def discover(
         own: look into trustmend's own environments and checkout, too; what is found there is marked.
         progress: called now and then with the number of files that the scan looked at.
         unreadable: called for each scanned folder with the number of files and folders below it that it could not read.
+        configuration: names further stores, and what of the discovery is left out; nothing that the user names is.
     """
     found: list[Location] = []
+    below = tuple(host.absolute(folder).rstrip("/") + "/" for folder in scan)
     ours = () if host.foreign else own_folders()
     if paths:
         found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in paths]
@@ -67,7 +71,6 @@ def discover(
         for place in PLACES.values():
             found += place(host, known)
         if scan:
-            below = tuple(host.absolute(folder).rstrip("/") + "/" for folder in scan)
             found = [one for one in found if f"{one.path}/".startswith(below)]
     for folder in scan:
         leave = left_alone(host, own=own)
@@ -75,9 +78,22 @@ def discover(
         found += [Location(path, Family.CUSTOM) for path in sorted(hits)]
         if unreadable is not None and hits.unreadable:
             unreadable(folder, hits.unreadable)
+    if configuration is not None:
+        found = [one for one in found if one.by_user or not _excluded(host, one, configuration)]
+        named = configuration.locations(host, [host.absolute(path) for path in paths])
+        found += [one for one in named if not scan or paths or f"{one.path}/".startswith(below)]
     found = list(_unrepeated(found))
     marked = [replace(one, own=True) if ours and one.path.startswith(ours) else one for one in found]
     return [one for one in marked if own or one.by_user or not one.own]
+
+
+def _excluded(host: Host, location: Location, configuration: Configuration) -> bool:
+    if configuration.excludes(location.path):
+        return True
+    try:
+        return bool(configuration.exclude) and configuration.excludes(host.resolve(location.path))
+    except OSError:
+        return False
 
 
 def left_alone(host: Host, *, own: bool) -> frozenset[str]:

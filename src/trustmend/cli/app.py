@@ -24,6 +24,7 @@ class Settings:
 
     root: str | None = None
     state_dir: str | None = None
+    config: str | None = None
     color: bool = True
     verbosity: int = 0  # -1 quiet, 0, 1 verbose
 
@@ -64,6 +65,13 @@ def global_options(
             "~/.local/state/trustmend for others.",
         ),
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read this configuration, not /etc/xdg/trustmend/config.toml and ~/.config/trustmend/config.toml.",
+        ),
+    ] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors on stderr.")] = False,
@@ -78,6 +86,7 @@ def global_options(
     ctx.obj = Settings(
         root=root,
         state_dir=state_dir,
+        config=config,
         color=not (no_color or os.environ.get("NO_COLOR")),
         verbosity=-1 if quiet else int(verbose),
     )

@@ -96,6 +96,7 @@ def read_located(host: Host, where: Where, locations: Sequence[Location]) -> lis
 def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
     """Where to look: the PATHs, or all places; with `--scan`, all that is below those folders."""
     from trustmend.cli import start
+    from trustmend import configuration
     from trustmend.cli.progress import scan_progress
     from trustmend.discover import discover, left_alone
 
@@ -105,6 +106,7 @@ def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
     for folder in where.scan:
         if not host.exists(host.absolute(folder)):
             raise UsageError(f"there is no `{printable(folder)}` to scan", hint="--scan takes a folder")
+    known = configuration.load(settings.config, foreign=host.foreign)
     paths = () if where.beside else where.paths
     pending = None if paths else start.survey(host, left_alone(host, own=where.everything))
     with scan_progress(settings, shown=bool(where.scan)) as progress:
@@ -117,6 +119,7 @@ def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
             own=where.everything,
             progress=progress,
             unreadable=unreadable,
+            configuration=known,
         )
     if where.beside and where.paths:
         found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in where.paths]

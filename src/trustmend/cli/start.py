@@ -53,7 +53,7 @@ def _from_command(words: list[str]) -> list[str]:
     while at < len(words) and words[at].startswith("-"):
         if words[at].startswith("--root"):
             return []
-        at += 2 if words[at] == "--state-dir" else 1
+        at += 2 if words[at] in ("--state-dir", "--config") else 1
     return words[at:]
 
 
