@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 import authority as authorities
 import certificates
+from places.planted import Root
 from trustmend.audit import Judged, judge
+from trustmend.bundle import load
 from trustmend.certificate import Certificate
+from trustmend.change.disk import Disk
+from trustmend.change.facts import Surroundings
+from trustmend.change.files import Files
 from trustmend.formats import pem
-from trustmend.model import Content, Family, Kind, Role, Store
+from trustmend.model import Content, Family, Kind, Role, Store, Use
 from trustmend.plan import Facts, Method, Obstacle, Plan, SystemFacts, Wishes, make
-from trustmend.plan_words import remarks
+from trustmend.plan_words import remarks, upgrades
 from trustmend.systems import SYSTEMS, file_name, system_of, takes_intermediates
 
 VENDOR = authorities.make()
@@ -201,3 +207,49 @@ def test_file_names_are_unique_and_plain() -> None:
 
     assert len(set(names)) == len(names)
     assert all(name.replace("-", "").isalnum() and name.isascii() for name in names)
+
+
+def test_an_upgrade_that_would_mend_the_system_is_said_first() -> None:
+    known = SystemFacts(
+        DEBIAN or SYSTEMS[0],
+        command=("/usr/sbin/update-ca-certificates",),
+        newer="ca-certificates 2 and later bring X; installed is 1",
+        upgrade="apt-get install --only-upgrade ca-certificates",
+    )
+    java = store(id="java", path="/etc/ssl/certs/java/cacerts", family=Family.JAVA, source=known.system.source)
+
+    (one,) = upgrades(planned(store(source=known.system.source, family=Family.OS), system=known))
+    (both,) = upgrades(planned(java, system=known))
+
+    assert one == "ca-certificates 2 and later bring X; installed is 1: apt-get install --only-upgrade ca-certificates"
+    assert both == f"{one} (the Java key store is not made anew by that: Debian bug 1069251)"
+
+
+def test_what_is_known_of_versions_is_looked_up_for_the_system_and_for_a_jdk(tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    root.file("/etc/os-release", b"ID=debian\n")
+    root.file("/usr/sbin/update-ca-certificates", b"#!/bin/sh\n")
+    root.file("/var/lib/dpkg/info/ca-certificates.list", b"/usr/sbin/update-ca-certificates\n")
+    root.file(
+        "/var/lib/dpkg/status",
+        b"Package: ca-certificates\nStatus: install ok installed\nVersion: 20210119\nArchitecture: all\n\n",
+    )
+    root.file("/usr/local/share/ca-certificates/.keep")
+    root.file("/opt/jdk/lib/security/cacerts")
+    home = "/opt/jdk"
+    use = Use("jsse", "the default store of this JVM", home, "17.0.15")
+    java = store(path=f"{home}/lib/security/cacerts", uses=(use,), owner="Oracle Corporation Java 17.0.15")
+    system = store(source="/usr/local/share/ca-certificates")
+    bundle = load("sectigo-2025", host=root.host)
+    judged = [judge(one, [bundle], NOW) for one in (system, java)]
+    known = Surroundings(root.host, Files(root.host.root, Disk()), judged, None, [])
+
+    of_system = known.of_system("/usr/local/share/ca-certificates", [c.certificate for c in judged[0].missing])
+    of_java = known.of_store(judged[1])
+
+    assert of_system is not None
+    assert of_system.newer is not None
+    assert of_system.newer.startswith("ca-certificates 20230311+deb12u1 and later bring Sectigo")
+    assert of_system.upgrade == "apt-get install --only-upgrade ca-certificates"
+    assert of_java.newer is not None
+    assert of_java.newer.startswith("OpenJDK 17.0.16 and later bring Sectigo")

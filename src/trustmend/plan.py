@@ -92,6 +92,7 @@ class SystemFacts:
     links: names of the hash directory, as in `Facts.names`; its path is `directory`.
     pending: paths that its command changes anyway, for what others have left for its next run.
     unreached: artifacts that its command does not write after all, and that are changed like any other store.
+    newer, upgrade: as in `Facts`, of the package that brings the command and the roots.
     """
 
     system: System
@@ -104,6 +105,8 @@ class SystemFacts:
     unreached: frozenset[str] = frozenset()
     pending: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    newer: str | None = None
+    upgrade: str | None = None
 
 
 @dataclass(frozen=True)

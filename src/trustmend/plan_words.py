@@ -39,7 +39,14 @@ def upgrades(plan: Plan) -> list[str]:
     """What a plain upgrade of packages would mend, as far as versions are known; before any patch, that is better."""
     found: dict[str, int] = {}
     for step in plan.steps:
-        if step.facts.newer and step.facts.upgrade:
-            text = f"{step.facts.newer}: {step.facts.upgrade}"
+        facts = step.system or step.facts
+        if facts.newer and not facts.newer.startswith("no "):
+            text = f"{facts.newer}: {facts.upgrade}" if facts.upgrade else facts.newer
+            if (
+                step.system
+                and step.system.system.configured
+                and any(j.store.family is Family.JAVA for j in step.stores)
+            ):
+                text += " (the Java key store is not made anew by that: Debian bug 1069251)"
             found[text] = found.get(text, 0) + 1
     return [f"{text} ({count} stores)" if count > 1 else text for text, count in found.items()]

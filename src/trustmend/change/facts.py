@@ -55,11 +55,8 @@ class Surroundings:
         store = judged.store
         obstacle = self.obstacle(store)
         package = self._packages.get(store.path)
-        newer = None
-        if package is not None:
-            roots = [m.sha256 for m in judged.missing if m.role is BundleRole.ROOT]
-            product = upgrades.product_of(package.manager, package.name)
-            newer = None if product is None else upgrades.brought_by(product, package.version, roots)
+        roots = [m.sha256 for m in judged.missing if m.role is BundleRole.ROOT]
+        newer = _of_package(package, roots) if package is not None else _of_java(store, roots)
         hopeless = newer if newer is not None and newer.startswith("no ") else None
         facts = Facts(
             obstacle=obstacle,
@@ -87,6 +84,9 @@ class Surroundings:
     @cached_property
     def _packages(self) -> dict[str, packages.Package]:
         paths = {j.store.path for j in self.stores if j.store.counted and not j.store.source}
+        sources = {j.store.source for j in self.stores if j.store.source}
+        known = [systems.system_of(source, distribution(self.host)) for source in sources]
+        paths |= {command[0] for system in known if system for command in [self._command(system)] if command}
         return packages.owners(self.host, {path for path in paths if not path.startswith(_NO_PACKAGES)})
 
     def _links(self, path: str) -> dict[str, str]:
@@ -194,9 +194,14 @@ class Surroundings:
             return None
         existing = self._standing(system, certificates)
         files, folder = self._artifacts(system)
+        command = self._command(system)
+        package = self._packages.get(command[0]) if command else None
+        roots = [c.sha256 for c in certificates if c.self_signed]
         return SystemFacts(
             system,
-            command=self._command(system),
+            command=command,
+            newer=None if package is None else _of_package(package, roots),
+            upgrade=None if package is None or command is None else packages.upgrade(package, command[0]),
             obstacle=self._system_obstacle(system),
             bars=self._bars(system, {c.sha256 for c in certificates}),
             existing=existing,
@@ -384,3 +389,18 @@ def _link_name(path: str) -> str:
     """The name that Debian's command links a certificate by, without its ending."""
     name = os.path.basename(path).removesuffix(".crt")
     return name.translate(str.maketrans(" (),", "_==_"))
+
+
+def _of_package(package: packages.Package, roots: Sequence[str]) -> str | None:
+    """What the next version of a package would bring of these roots, as far as that is known."""
+    product = upgrades.product_of(package.manager, package.name)
+    return None if product is None else upgrades.brought_by(product, package.version, roots)
+
+
+def _of_java(store: Store, roots: Sequence[str]) -> str | None:
+    """The same of the JDK whose own cacerts the store is; None for a store that it links or is started with."""
+    for use in store.uses:
+        if use.reader == "jsse" and use.program and store.path.startswith(f"{use.program}/"):
+            product = upgrades.product_of_java((store.owner or "").partition(" Java ")[0])
+            return None if product is None else upgrades.brought_by(product, use.version, roots)
+    return None
