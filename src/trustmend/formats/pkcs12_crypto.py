@@ -44,9 +44,10 @@ _PBKDF2: Final = "1.2.840.113549.1.5.12"
 _PBMAC1: Final = "1.2.840.113549.1.5.14"
 _PKCS12_PBE: Final = "1.2.840.113549.1.12.1."
 _STREAMS: Final = ("1", "2")  # of these the two that need no padding: RC4
+_AES_192: Final = "2.16.840.1.101.3.4.1.22"
 _KEY_BYTES: Final = {
     "2.16.840.1.101.3.4.1.2": 16,  # AES-128-CBC
-    "2.16.840.1.101.3.4.1.22": 24,
+    _AES_192: 24,
     "2.16.840.1.101.3.4.1.42": 32,
     "1.2.840.113549.3.7": 24,  # DES-EDE3-CBC
 }
@@ -329,13 +330,13 @@ def _pbkdf2(derivation: Tlv, password: Password, size: int) -> bytes:
 
 
 def known_to_jvms(algorithm: Tlv) -> bool:
-    """Whether JVMs can decrypt what is encrypted so: of PBES2 only AES, and no 3DES with two keys.
+    """Whether JVMs can decrypt what is encrypted so: of PBES2 only AES-128 and AES-256, and no 3DES with two keys.
 
     Source: com.sun.crypto.provider.PBES2Parameters; seen with JDK 17 and 25. Raises MalformedError.
     """
     identifier = algorithm.first().oid()
     if identifier == _PBES2:
-        return _pair(_pair(_pair(algorithm)[1])[1])[0].oid() != _DES_EDE3
+        return _pair(_pair(_pair(algorithm)[1])[1])[0].oid() not in (_DES_EDE3, _AES_192)
     return identifier != f"{_PKCS12_PBE}4"
 
 
