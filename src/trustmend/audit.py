@@ -117,6 +117,8 @@ def _lenses(store: Store) -> list[_Lens]:
     for use in store.uses or (default_use(store.content.kind),):
         view_name = view_of(use)
         view = store.content.views.get(view_name)
+        if view is None and view_name in (ALL_FILES, GNUTLS):
+            view = store.content.views.get(OPENSSL)  # of what is no PEM these readers take as little
         if view is None:
             continue
         entries = view.entries if isinstance(view, Loaded) else ()
@@ -155,7 +157,8 @@ def _ask(chain: Chain, lens: _Lens, at: datetime) -> ReaderVerdict:
 
 def _validate(chain: Chain, path: Sequence[Certificate], lens: _Lens, at: datetime) -> Outcome:
     """Validation with what a server sends for this path: all of it but the root, and what it sends besides."""
-    sent = [*path[:-1], *(c for c in chain.served if c not in path)]
+    usual = [*path[:-1], *(c for c in chain.served if c not in path)]
+    sent = usual if chain.seen is None else chain.seen
     return validate(chain.path[0], sent, lens.anchors, lens.reader, at)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -59,6 +59,7 @@ class Chain:
     alternates: tuple[tuple[Certificate, ...], ...]  # others, that a server can send through cross-signs
     served: tuple[Certificate, ...]  # what servers commonly send besides `path`
     required: bool
+    seen: tuple[Certificate, ...] | None = None  # the CA certificates that one server sends; replaces all of these
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,28 @@ class Bundle:
             f"{_count(len(self.chains), 'chain')} ({required} required), "
             f"{_count(len(self.certificates), 'certificate')} ({len(self.install)} to install){until}"
         )
+
+
+def sent_by(bundle: Bundle, sent: Sequence[Certificate]) -> Bundle | None:
+    """The bundle with the chains that a server's certificate belongs to, each as that server sends it; None: with none.
+
+    Args:
+        bundle: whose chains.
+        sent: all that the server sends: its own certificate, then others, in any order.
+    """
+    authorities = tuple(c for c in sent if c.is_ca)
+    leaves = [c for c in sent if not c.is_ca]
+
+    def concerns(chain: Chain) -> bool:
+        issuing = chain.path[0]
+        if leaves:
+            return any(
+                canonical_name(c.issuer) == canonical_name(issuing.subject) and signed_by(c, issuing) for c in leaves
+            )
+        return any(c.spki == issuing.spki and c.subject == issuing.subject for c in authorities)
+
+    chains = tuple(replace(chain, alternates=(), seen=authorities) for chain in bundle.chains if concerns(chain))
+    return replace(bundle, chains=chains) if chains else None
 
 
 def _count(number: int, what: str) -> str:
