@@ -8,24 +8,17 @@ command line names a store. Other programs (servers that use the system's store)
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trustmend.certificate import printable
+from trustmend.places.proc import command_text, unit_of
+from trustmend.places.program_options import NO_CLIENTS
 
 if TYPE_CHECKING:
     from trustmend.host import Host
     from trustmend.model import Store
 
-_UNIT: Final = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.MULTILINE)
-_SECRET: Final = re.compile(r"(?i)(pass(?:word|wd)?|secret|token|key)([=: ])\S+")
-_NO_CLIENTS: Final = frozenset(
-    ("sh", "bash", "dash", "zsh", "fish", "busybox", "sleep", "tmux", "screen", "su", "sudo", "login", "sshd", "tini",
-     "systemd", "init", "runuser", "setpriv", "unshare", "script", "cat", "tail", "less", "vim", "nano")
-)  # fmt: skip
-"""Programs that carry such variables for others and speak no TLS by them."""
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -44,7 +37,7 @@ def running(host: Host, stores: Sequence[Store]) -> list[Running]:
     """The processes of this machine that use one of these stores; none for a foreign root. Sorted by number."""
     if host.foreign:
         return []
-    programs = list(_programs(stores))
+    programs = list(dict.fromkeys(_programs(stores)))
     found = []
     for name in host.listed("/proc"):
         if name.isdecimal() and int(name) != os.getpid():
@@ -72,8 +65,8 @@ def _of_process(
         line = host.read(f"/proc/{pid}/cmdline", limit=_MOST_BYTES).content
     except OSError:
         return  # it has ended, or is another user's
-    command = _shown(line)
-    unit = _unit(host, pid)
+    command = command_text(line)
+    unit = unit_of(host, pid)
     for runtime, path, reason in programs:
         if program == runtime or (runtime.endswith("/") and program.startswith(runtime)):
             yield Running(pid, command, unit, path, reason)
@@ -81,23 +74,10 @@ def _of_process(
         environ = host.read(f"/proc/{pid}/environ", limit=_MOST_BYTES).content
     except OSError:
         environ = b""
-    if os.path.basename(program) in _NO_CLIENTS:
+    if os.path.basename(program) in NO_CLIENTS:
         return
     for store in stores:
         for path in (store.path, *store.links):
             named = os.fsencode(path)
             if any(part.partition(b"=")[2] == named for part in (*environ.split(b"\0"), *line.split(b"\0"))):
                 yield Running(pid, command, unit, store.path, "its environment or command line names it")
-
-
-def _shown(line: bytes) -> str:
-    words = line.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
-    return printable(_SECRET.sub(r"\1\2...", words))[:200]
-
-
-def _unit(host: Host, pid: int) -> str | None:
-    try:
-        found = _UNIT.findall(host.read(f"/proc/{pid}/cgroup", limit=65536).content.decode("utf-8", "replace"))
-    except OSError:
-        return None
-    return printable(found[-1]) if found else None

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trustmend.certificate import printable
 from trustmend.model import Family, Location, Role, Use
+from trustmend.places.paths import everywhere
 from trustmend.places.tree import leaves_home
 
 if TYPE_CHECKING:
@@ -41,6 +43,13 @@ HOME_FOLDERS: Final = (
 )
 PRODUCT_FOLDERS: Final = ("jre", "jdk", "jbr")
 """Below /opt/*: where products keep the Java that they bring."""
+PRODUCTS: Final = ("/snap/*/current/jbr", "/snap/*/current/jre", "/snap/*/current/jdk", "/snap/*/current/usr/lib/jvm/*")
+"""Java that products bring, where the survey's walk does not come."""
+HOME_PRODUCTS: Final = (
+    ".local/share/JetBrains/Toolbox/apps/*/ch-*/*/jbr",
+    ".vscode/extensions/redhat.java-*/jre/*",
+    ".vscode-server/extensions/redhat.java-*/jre/*",
+)
 ALTERNATIVES: Final = ("/etc/alternatives/java", "/etc/alternatives/jre", "/usr/bin/java")
 ALTERNATIVE_LISTS: Final = (
     "/var/lib/dpkg/alternatives/java",
@@ -64,23 +73,50 @@ def locations(host: Host, survey: Survey) -> Iterator[Location]:
             yield from _of_home(host, home)
 
 
-def _of_home(host: Host, home: str) -> Iterator[Location]:
+@dataclass(frozen=True)
+class Home:
+    """A Java home: what it says of itself, and which file its JSSE reads by default."""
+
+    path: str
+    folder: str  # of the key stores
+    version: str | None
+    owner: str
+    own_store: bool  # there is a jssecacerts
+
+    @property
+    def store(self) -> str:
+        """What its JVMs read where no property names a store."""
+        return f"{self.folder}/jssecacerts" if self.own_store else self.fallback
+
+    @property
+    def fallback(self) -> str:
+        """What they read where a property names what is no file: cacerts, even beside a jssecacerts.
+
+        Source: sun.security.ssl.TrustStoreManager.TrustStoreDescriptor.createInstance; seen with JDK 17 and 25.
+        """
+        return f"{self.folder}/cacerts"
+
+
+def describe(host: Host, home: str) -> Home:
+    """What is known of a resolved Java home."""
     release = _release(host, home)
     version = release.get("JAVA_VERSION")
     owner = printable(" ".join(filter(None, (release.get("IMPLEMENTOR"), "Java", version))))
-    use = Use("jsse", "the default store of this JVM", home, version)
     folder = f"{home}/jre/lib/security" if host.is_dir(f"{home}/jre/lib/security") else f"{home}/lib/security"
-    first = f"{folder}/jssecacerts"
-    shadowed = host.is_file(first)
-    if shadowed:
-        yield Location(first, Family.JAVA, Role.PUBLIC, (use,), owner=owner, named=True)
-        if not host.exists(f"{folder}/cacerts"):
-            return
-    uses = () if shadowed else (use,)
-    shadow = first if shadowed else None
-    yield Location(
-        f"{folder}/cacerts", Family.JAVA, Role.PUBLIC, uses, owner=owner, named=not shadowed, shadowed_by=shadow
-    )
+    return Home(home, folder, version, owner, host.is_file(f"{folder}/jssecacerts"))
+
+
+def home_of(host: Host, program: str) -> str | None:
+    """The resolved home to which a program in its bin folder belongs, or None."""
+    return _home(host, f"{os.path.dirname(program)}/java")
+
+
+def _of_home(host: Host, path: str) -> Iterator[Location]:
+    home = describe(host, path)
+    use = Use("jsse", "the default store of this JVM", home.path, home.version)
+    yield Location(home.store, Family.JAVA, Role.PUBLIC, (use,), owner=home.owner, named=True)
+    if home.own_store and host.exists(home.fallback):
+        yield Location(home.fallback, Family.JAVA, Role.PUBLIC, owner=home.owner, shadowed_by=home.store)
 
 
 def _candidates(host: Host, survey: Survey) -> Iterator[str]:
@@ -102,6 +138,7 @@ def _candidates(host: Host, survey: Survey) -> Iterator[str]:
                 path = f"{home}/{folder}/{name}"
                 if not leaves_home(host, path, guarded):
                     yield path
+    yield from everywhere(host, survey, PRODUCTS, HOME_PRODUCTS)
     yield from survey["java"]
 
 

@@ -6,7 +6,7 @@ An empty value is as good as none for all of these programs.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,9 @@ class Variable:
 
 _OPENSSL: Final = ("openssl-3",)
 _PYTHON: Final = ("python-3.12",)
-_ANY: Final = ("curl",)  # libraries that take any certificate as an anchor: curl, Go, Node, rustls, GnuTLS
+_ANY: Final = ("curl",)
+_NODE: Final = ("node",)
+_GIT: Final = ("curl", "gnutls")  # libcurl, which Debian's git has with GnuTLS
 VARIABLES: Final = (
     # SSL_CERT_*: X509_get_default_cert_file_env(3); also curl's tool (curl(1)), Python's ssl, Ruby, PHP, Go, .NET.
     Variable("SSL_CERT_FILE", ("openssl-3", "curl", "python-3.12"), Family.OS),
@@ -41,15 +43,15 @@ VARIABLES: Final = (
     Variable("AWS_CA_BUNDLE", _PYTHON, Family.TOOL),
     Variable("CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", _PYTHON, Family.TOOL),
     Variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", _OPENSSL, Family.TOOL),  # BoringSSL, no partial chain
-    Variable("NODE_EXTRA_CA_CERTS", _ANY, Family.NODE, extends=True),  # nodejs: cli.html
-    Variable("npm_config_cafile", _ANY, Family.NODE),
-    Variable("NPM_CONFIG_CAFILE", _ANY, Family.NODE),
-    Variable("YARN_CA_FILE_PATH", _ANY, Family.NODE),
-    Variable("YARN_HTTPS_CA_FILE_PATH", _ANY, Family.NODE),
-    Variable("DENO_CERT", _ANY, Family.NODE, extends=True),
-    Variable("GIT_SSL_CAINFO", _ANY, Family.TOOL),  # git-config(1), http.sslCAInfo; git uses libcurl
-    Variable("GIT_SSL_CAPATH", _ANY, Family.TOOL),
-    Variable("GIT_PROXY_SSL_CAINFO", _ANY, Family.TOOL),
+    Variable("NODE_EXTRA_CA_CERTS", _NODE, Family.NODE, extends=True),  # nodejs: cli.html
+    Variable("npm_config_cafile", _NODE, Family.NODE),
+    Variable("NPM_CONFIG_CAFILE", _NODE, Family.NODE),
+    Variable("YARN_CA_FILE_PATH", _NODE, Family.NODE),
+    Variable("YARN_HTTPS_CA_FILE_PATH", _NODE, Family.NODE),
+    Variable("DENO_CERT", ("rustls",), Family.NODE, extends=True),
+    Variable("GIT_SSL_CAINFO", _GIT, Family.TOOL),  # git-config(1), http.sslCAInfo
+    Variable("GIT_SSL_CAPATH", _GIT, Family.TOOL),
+    Variable("GIT_PROXY_SSL_CAINFO", _GIT, Family.TOOL),
     Variable("NIX_SSL_CERT_FILE", _ANY, Family.TOOL),
     Variable("CARGO_HTTP_CAINFO", _ANY, Family.TOOL),
     Variable("PERL_LWP_SSL_CA_FILE", _OPENSSL, Family.TOOL),
@@ -57,14 +59,14 @@ VARIABLES: Final = (
     Variable("HTTPS_CA_FILE", _OPENSSL, Family.TOOL),  # Perl's Crypt::SSLeay, and LWP after it
     Variable("HTTPS_CA_DIR", _OPENSSL, Family.TOOL),
     Variable("PGSSLROOTCERT", _OPENSSL, Family.TOOL),  # libpq; "system" is no file
-    Variable("LDAPTLS_CACERT", _OPENSSL, Family.TOOL),  # ldap.conf(5)
-    Variable("LDAPTLS_CACERTDIR", _OPENSSL, Family.TOOL),
+    Variable("LDAPTLS_CACERT", (*_OPENSSL, "gnutls"), Family.TOOL),  # ldap.conf(5)
+    Variable("LDAPTLS_CACERTDIR", (*_OPENSSL, "gnutls"), Family.TOOL),
     Variable("BUNDLE_SSL_CA_CERT", _OPENSSL, Family.TOOL),
     Variable("COMPOSER_CAFILE", _OPENSSL, Family.TOOL),
-    Variable("VAULT_CACERT", _ANY, Family.TOOL),
-    Variable("VAULT_CAPATH", _ANY, Family.TOOL),
-    Variable("CONSUL_CACERT", _ANY, Family.TOOL),
-    Variable("CONSUL_CAPATH", _ANY, Family.TOOL),
+    Variable("VAULT_CACERT", ("go",), Family.TOOL),
+    Variable("VAULT_CAPATH", ("go",), Family.TOOL),
+    Variable("CONSUL_CACERT", ("go",), Family.TOOL),
+    Variable("CONSUL_CAPATH", ("go",), Family.TOOL),
 )
 JAVA_VARIABLES: Final = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 """In the order in which a JVM reads them: a later one wins (java(1), JDK_JAVA_OPTIONS; JVM TI, JAVA_TOOL_OPTIONS)."""
@@ -111,19 +113,47 @@ def of_java_options(options: Sequence[tuple[str, str]]) -> Named | None:
     Args:
         options: (who sets them, e.g. a variable's name; the options as one text), in the JVM's order.
     """
+    return java_trust((name, java_words(text)) for name, text in options).named
+
+
+@dataclass(frozen=True)
+class JavaTrust:
+    """What a JVM's properties say of its trust store; `path` is None where none names one, and may be empty."""
+
+    path: str | None = None
+    by: str = ""  # whoever names it
+    type: str = ""
+    secret: str | None = field(default=None, repr=False)
+
+    @property
+    def nobody(self) -> bool:
+        """The property says `NONE`: no store is read, and no server is trusted."""
+        return self.path == _NO_FILES[TRUST_STORE]
+
+    @property
+    def named(self) -> Named | None:
+        """The file that it names, if it does."""
+        if not self.path or self.nobody:
+            return None
+        return Named(self.path, self.by, Family.JAVA, ("jsse",), password=self.secret is not None, secret=self.secret)
+
+
+def java_trust(options: Iterable[tuple[str, Sequence[str]]]) -> JavaTrust:
+    """What JVM options make of the trust store's properties; the later of two wins.
+
+    Args:
+        options: (who sets them, the options as words), in the JVM's order.
+    """
     properties: dict[str, str] = {}
     by = ""
-    for name, text in options:
-        for key, value in java_properties(text):
+    for name, words in options:
+        for key, value in _properties(words):
             properties[key] = value
             if key == TRUST_STORE:
                 by = name
-    path = properties.get(TRUST_STORE, "")
-    if not path or path == _NO_FILES[TRUST_STORE]:
-        return None
     # JSSE takes an empty password for none (sun.security.ssl.TrustStoreManager).
     secret = properties.get(TRUST_STORE + "Password") or None
-    return Named(path, by, Family.JAVA, ("jsse",), password=secret is not None, secret=secret)
+    return JavaTrust(properties.get(TRUST_STORE), by, properties.get(TRUST_STORE + "Type", ""), secret)
 
 
 def location(
@@ -177,12 +207,23 @@ def _ignored(by: str) -> Finding:
 
 
 def java_properties(options: str) -> list[tuple[str, str]]:
-    """The -D properties of JVM options: blanks part words, quotes group, nothing escapes (arguments.cpp)."""
+    """The -D properties of JVM options in one text."""
+    return _properties(java_words(options))
+
+
+def java_words(options: str) -> list[str]:
+    """JVM options as words: blanks part them, quotes group, nothing escapes (arguments.cpp; args.c).
+
+    Both the JVM and its launcher end where a quote has no end: nothing then.
+    """
     words = shlex.shlex(options, posix=True, punctuation_chars=False)
     words.whitespace_split = True
     words.escape = words.commenters = ""
     try:
-        found = list(words)
-    except ValueError:  # a quote without its end: the JVM does not start
+        return list(words)
+    except ValueError:
         return []
-    return [(key[2:], value) for key, _, value in (word.partition("=") for word in found) if key.startswith("-D")]
+
+
+def _properties(words: Iterable[str]) -> list[tuple[str, str]]:
+    return [(key[2:], value) for key, _, value in (word.partition("=") for word in words) if key.startswith("-D")]
