@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from trustmend.certificate import printable
 from trustmend.model import Location, Role, Setting, Use
+from trustmend.places import variables
+from trustmend.places.config import client_tools, environment_files, java_products, servers
+from trustmend.places.config.hit import may_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +23,12 @@ if TYPE_CHECKING:
     from trustmend.places.tree import Survey
 
 
-SOURCES: Final[tuple[Callable[[Host, Survey], Iterator[Hit]], ...]] = ()
+SOURCES: Final[tuple[Callable[[Host, Survey], Iterator[Hit]], ...]] = (
+    environment_files.hits,
+    client_tools.hits,
+    java_products.hits,
+    servers.hits,
+)
 """Everything that finds hits; explicit, for this may run as root."""
 
 
@@ -28,7 +36,8 @@ def locations(host: Host, survey: Survey) -> Iterator[Location]:
     """What configuration names, be it there or not."""
     for source in SOURCES:
         for hit in source(host, survey):
-            yield location(host, hit)
+            if hit.inline is not None or may_name(host, hit.file, hit.value):
+                yield location(host, hit)
 
 
 def location(host: Host, hit: Hit) -> Location:
@@ -38,6 +47,10 @@ def location(host: Host, hit: Hit) -> Location:
     how = f"{hit.product}: {hit.key} in {printable(where)}"
     if hit.role is Role.CLIENT_AUTH:
         how += " (verifies clients)"
+    if variables.TRUST_STORE in hit.key:
+        secret = hit.secret
+        named = variables.Named(hit.value, how, hit.family, hit.readers, password=secret is not None, secret=secret)
+        return variables.location(host, named, host.absolute(hit.value), how=how, setting=setting)
     uses = tuple(
         Use(
             reader,
