@@ -12,6 +12,7 @@ Promises:
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import subprocess
@@ -23,6 +24,8 @@ from trustmend.errors import ReadError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """No trust store is larger (the whole of the web's roots is 0.3 MB); a larger file is reported, not read."""
+MAX_PROGRAM_BYTES = 2 * 1024**3
+"""The largest program or archive of which parts are read."""
 _MAX_LINKS = 40  # as the Linux kernel
 _HEAD_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
 
@@ -230,6 +233,28 @@ class Host:
             return FileBytes(parts[0] if len(parts) == 1 else b"".join(parts), status)
         finally:
             os.close(descriptor)
+
+    def opened(self, path: str, *, limit: int = MAX_PROGRAM_BYTES) -> io.FileIO:
+        """The regular file that `path` leads to, open for reading at any place; the caller closes it.
+
+        For programs and archives, of which only parts are wanted. It is no memory map: reading a file that somebody
+        cuts short meanwhile then ends early, and does not end this process.
+
+        Raises:
+            OSError: as `open` says it; EINVAL for what is no regular file, EFBIG over the limit.
+        """
+        target = self.outside(self.resolve(path)) if self.foreign else path
+        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, f"is a {_type_name(status.st_mode)}, not a file", path)
+            if status.st_size > limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+            return io.FileIO(descriptor, "rb")
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def run(
         self,

@@ -14,6 +14,7 @@ from typing import Final
 from trustmend.certificate import name_hash, printable
 from trustmend.model import (
     ALL_FILES,
+    GNUTLS,
     JAVA_OPEN,
     JAVA_PASSWORD,
     OPENSSL,
@@ -70,6 +71,7 @@ def join(members: Sequence[Member], unreadable: Mapping[str, str]) -> Content:
     views: dict[str, View] = {
         OPENSSL: Loaded(reached, "" if linked else "there is no hash link in it"),
         ALL_FILES: Loaded(everything),
+        GNUTLS: Loaded(everything),
         JAVA_OPEN: _REFUSED_BY_JAVA,
         JAVA_PASSWORD: _REFUSED_BY_JAVA,
     }

@@ -19,6 +19,7 @@ from trustmend.certificate import Certificate
 from trustmend.errors import MalformedError
 from trustmend.model import (
     ALL_FILES,
+    GNUTLS,
     JAVA_OPEN,
     JAVA_PASSWORD,
     OPENSSL,
@@ -93,7 +94,13 @@ def read(content: bytes) -> Content:
         Kind.PEM_BUNDLE,
         tuple(found.entries),
         tuple(found.findings),
-        {OPENSSL: view, ALL_FILES: _lenient(found), JAVA_OPEN: JAVA_REFUSES, JAVA_PASSWORD: JAVA_REFUSES},
+        {
+            OPENSSL: view,
+            ALL_FILES: _lenient(found),
+            GNUTLS: _gnutls(found),
+            JAVA_OPEN: JAVA_REFUSES,
+            JAVA_PASSWORD: JAVA_REFUSES,
+        },
         private_keys=found.private_keys,
         empty=not found.entries,
     )
@@ -103,8 +110,14 @@ _NOTHING: Final = Refused("no certificate in it; OpenSSL fails with `no certific
 
 
 def _lenient(found: _Found) -> View:
-    """What readers take that skip what they do not know (Go and GnuTLS; TRUSTED blocks mean nothing to them)."""
+    """What readers take that skip what they do not know (Go, rustls; TRUSTED blocks mean nothing to them)."""
     return Loaded(tuple(e for e in found.entries if e.kind is EntryKind.CERTIFICATE and e.trust is e.reject is None))
+
+
+def _gnutls(found: _Found) -> View:
+    """Plain blocks, or nothing where one of them is damaged: gnutls_x509_crt_list_import (-207, seen with 3.7.9)."""
+    damage = next((finding.message for finding in found.findings if finding.code == "bad-entry"), None)
+    return _lenient(found) if damage is None else Refused(f"GnuTLS refuses the whole file: {damage}")
 
 
 def _clean(content: bytes) -> _Found | None:

@@ -13,6 +13,18 @@ BUNDLES: Final = _words("""
     cacert.pem cacerts.pem cacerts.txt roots.pem ca-bundle.crt ca-bundle.pem ca-certificates.crt curl-ca-bundle.crt
 """)
 """What CA bundles are called that programs bring with them."""
+ARCHIVES: Final = (".pex", ".pyz", ".jar", ".war")
+"""How the names of archives end that run as they are."""
+CONFIGS: Final = _words("""
+    server.xml standalone.xml standalone-full.xml standalone-ha.xml standalone-full-ha.xml domain.xml host.xml
+    keycloak.conf server.properties consumer.properties producer.properties connect-standalone.properties
+    connect-distributed.properties client.properties client-ssl.properties zookeeper.properties zoo.cfg
+    elasticsearch.yml opensearch.yml opensearch_dashboards.yml kibana.yml logstash.yml cassandra.yaml
+    application.properties application.yml application.yaml bootstrap.properties bootstrap.yml bootstrap.yaml
+    gradle.properties jvm.config jetty-ssl-context.xml jetty-ssl.xml ssl.ini start.ini activemq.xml
+    nginx.conf httpd.conf haproxy.cfg postgresql.conf
+""")
+"""What products call their configuration files; others of the same product are looked for in the same folder."""
 LIBRARIES: Final = _words("""
     site-packages dist-packages vendor-packages third_party thirdparty _vendor vendor vendored _vendored vendors
     packages extern externals patched

@@ -47,6 +47,8 @@ def locations(host: Host, survey: Survey) -> Iterator[Location]:
     """Every bundle of the survey, each path once; and conda's, which OpenSSL and its Python read."""
     listings: dict[str, list[str]] = {}
     for path in survey["bundles"]:
+        if _in_package_cache(host, path):
+            continue
         package = next((package for end, package in BUNDLES if path.endswith("/" + end)), None)
         prefix, version, reader = _interpreter(host, survey, path)
         conda = path.endswith("/ssl/cacert.pem") and host.is_dir(f"{path[: -len('/ssl/cacert.pem')]}/conda-meta")
@@ -64,6 +66,12 @@ def locations(host: Host, survey: Survey) -> Iterator[Location]:
         else:
             inside = _LIBRARIES.intersection(path.split("/"))
             yield Location(path, Family.PYTHON if inside else Family.CUSTOM)
+
+
+def _in_package_cache(host: Host, path: str) -> bool:
+    """Whether conda keeps the file to link it into environments, in which it is found, too; nothing reads it there."""
+    before, cache, inside = path.partition("/pkgs/")
+    return bool(cache) and host.is_file(f"{before}/pkgs/{inside.partition('/')[0]}/info/index.json")
 
 
 def _interpreter(host: Host, survey: Survey, path: str) -> tuple[str | None, str | None, str]:

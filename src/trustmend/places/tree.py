@@ -18,7 +18,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from trustmend.places import mounts
-from trustmend.places.names import BUNDLES, FREE, INNER, KNOWN_TOPS, LIBRARIES, NO_HOMES, ONLY, SECURITY, SKIPPED, TESTS
+from trustmend.places.names import (
+    ARCHIVES,
+    BUNDLES,
+    CONFIGS,
+    FREE,
+    INNER,
+    KNOWN_TOPS,
+    LIBRARIES,
+    NO_HOMES,
+    ONLY,
+    SECURITY,
+    SKIPPED,
+    TESTS,
+)
 
 if TYPE_CHECKING:
     from trustmend.host import Host
@@ -28,6 +41,7 @@ Survey = dict[str, list[str]]
 """What the walk found, as sorted paths of the root. Keys:
 
 bundles: files whose name is a CA bundle's; java: folders of JDKs and JREs; openssl: OPENSSLDIRs of private builds;
+configs: files whose name is that of a product's configuration; archives: files that end like a program archive;
 homes: the homes that were searched; pythons: the system's interpreters; unreadable: folders that could not be read.
 """
 
@@ -56,7 +70,7 @@ MAX_FOLDERS: Final = 200_000
 """How many folders are looked into for one place of search; the rest is counted as unreadable."""
 
 _STANDARD_LIBRARY: Final = re.compile(r"(?:python|pypy)\d+(?:\.\d+)?t?\Z")
-_SIGNS: Final = BUNDLES | SECURITY | {"__init__.py", "openssl.cnf"}
+_SIGNS: Final = BUNDLES | CONFIGS | SECURITY | {"__init__.py", "openssl.cnf"}
 _PYTHON: Final = re.compile(r"python3\.\d+\Z")
 
 
@@ -69,6 +83,8 @@ class _Search:
     bundles: set[str] = field(default_factory=set)
     java: set[str] = field(default_factory=set)
     openssl: set[str] = field(default_factory=set)
+    configs: set[str] = field(default_factory=set)
+    archives: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
 
 
@@ -90,6 +106,8 @@ def survey(host: Host, leave: frozenset[str] = frozenset()) -> Survey:
         "bundles": sorted(path for path in search.bundles if not leaves_home(host, path, guarded)),
         "java": sorted(search.java),
         "openssl": sorted(search.openssl),
+        "configs": sorted(path for path in search.configs if not leaves_home(host, path, guarded)),
+        "archives": sorted(path for path in search.archives if not leaves_home(host, path, guarded)),
         "homes": own_homes,
         "pythons": [f"/usr/bin/{name}" for name in host.listed("/usr/bin") if _PYTHON.match(name)],
         "unreadable": sorted(search.unreadable),
@@ -114,7 +132,7 @@ def _walk(search: _Search, top: str, depth: int) -> None:
                 for entry in listing:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif entry.name in _SIGNS:
+                    elif entry.name in _SIGNS or entry.name.endswith(ARCHIVES):
                         signs.append(entry.name)
         except OSError as problem:
             if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
@@ -164,6 +182,11 @@ def _note(search: _Search, path: str, name: str, signs: list[str]) -> None:
         if sign in BUNDLES:
             if not TESTS.intersection(path.split("/")):
                 search.bundles.add(f"{path}/{sign}")
+        elif sign in CONFIGS:
+            if not TESTS.intersection(path.split("/")):
+                search.configs.add(f"{path}/{sign}")
+        elif sign.endswith(ARCHIVES):
+            search.archives.add(f"{path}/{sign}")
         elif sign == "openssl.cnf":
             search.openssl.add(path)
         elif sign in SECURITY and name == "security":
