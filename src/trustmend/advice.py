@@ -64,5 +64,5 @@ def _for_missing(judged: Judged) -> str:
             to = f" to {store.source}, from which it is made" if store.source else ""
             return f"update the JDK or its cacerts package, or add {what}{to}: trustmend patch"
         case _:
-            patchable = store.content.kind not in (Kind.BCFKS, Kind.NSS, Kind.DER)
+            patchable = store.content.kind not in (Kind.BCFKS, Kind.DER)
             return f"add {what}" + (": trustmend patch, with its path" if patchable else "")

@@ -19,7 +19,7 @@ from trustmend.bundle import Bundle, BundleCertificate
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash
 from trustmend.formats import directory_write, pem, pem_write
-from trustmend.model import Content, Entry, Kind, Loaded, Role, Store, Verdict
+from trustmend.model import Content, Entry, EntryKind, Kind, Loaded, Role, Store, Verdict
 from trustmend.systems import System
 
 KEY_STORES: Final = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12})
@@ -32,6 +32,7 @@ class Method(StrEnum):
     PEM = "pem"
     DIRECTORY = "directory"
     KEY_STORE = "key-store"
+    NSS = "nss"
     SYSTEM = "system"
 
 
@@ -78,7 +79,9 @@ class Facts:
     hard_links: int = 1
     keytool: str | None = None
     password: str | None = field(default=None, repr=False)
-    opens: bool = False  # `password` (None: no password at all) opens the key store
+    opens: bool = False  # `password` (None: no password at all) opens the key store or database
+    certutil: str | None = None  # of an NSS database: a program that may be run to change it
+    beside: tuple[str, ...] = ()  # further files that change with it
 
 
 @dataclass(frozen=True)
@@ -227,10 +230,11 @@ def _never(judged: Judged, wishes: Wishes) -> CannotFix | None:
     if store.role is Role.CLIENT_AUTH and not wishes.client_auth:
         text = "it verifies clients: whoever has a certificate of a public CA could log in"
         return CannotFix(store, text, "if that is meant: --allow-client-auth")
-    if not store.content.entries and not store.by_user:
+    if not store.content.entries and not store.by_user and store.content.kind is not Kind.NSS:
         text = "there is no certificate in it: with the new ones alone its programs would refuse everybody else"
         return CannotFix(store, text, "restore it from its package or backup, then patch")
-    if store.content.kind not in KEY_STORES | {Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY} and store.source is None:
+    written = KEY_STORES | {Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY, Kind.NSS}
+    if store.content.kind not in written and store.source is None:
         return CannotFix(store, f"stores of the kind {store.content.kind.value} are not written", next_step(judged))
     return None
 
@@ -256,6 +260,9 @@ def _own_step(
     elif kind is Kind.PEM_DIRECTORY:
         method, files = Method.DIRECTORY, [f"{store.path}/{name}" for name in _names(add, known, store)]
         after = extended(store.content, certificates, roots_first=True)
+    elif kind is Kind.NSS:
+        method, files = Method.NSS, [*known.beside, store.path]
+        after = _extended_database(store.content, add)
     else:
         method, files = Method.KEY_STORE, [store.path]
         after = extended(store.content, certificates, roots_first=False)
@@ -264,13 +271,15 @@ def _own_step(
         return CannotFix(store, _not_helped(judged, then), next_step(judged))
     if known.obstacle is not None:
         return CannotFix(store, known.obstacle.reason, known.obstacle.remedy)
-    if method is Method.KEY_STORE:
-        if not known.opens:
-            text = "no known password opens it for writing"
-            return CannotFix(store, text, "give its password: --password-file FILE or TRUSTMEND_STOREPASS")
-        if known.keytool is None:
-            text = "there is no keytool here that may be run, to read the written store back"
-            return CannotFix(store, text, "install one (Debian: default-jre-headless), or run this as the JDK's owner")
+    if method in (Method.KEY_STORE, Method.NSS) and not known.opens:
+        text = "no known password opens it for writing"
+        return CannotFix(store, text, "give its password: --password-file FILE or TRUSTMEND_STOREPASS")
+    if method is Method.NSS and known.certutil is None:
+        text = "there is no certutil here that may be run, and only NSS's own tools write such a database"
+        return CannotFix(store, text, "install libnss3-tools (Debian, Ubuntu), nss-tools (RHEL, Alpine) or nss (Arch)")
+    if method is Method.KEY_STORE and known.keytool is None:
+        text = "there is no keytool here that may be run, to read the written store back"
+        return CannotFix(store, text, "install one (Debian: default-jre-headless), or run this as the JDK's owner")
     return Step(method, (judged,), add, tuple(files), known, notes=tuple(_notes(judged, known)))
 
 
@@ -311,16 +320,41 @@ def extended(content: Content, certificates: Sequence[Certificate], *, roots_fir
     return replace(content, entries=(*content.entries, *new), views=views, empty=False)
 
 
+def _extended_database(content: Content, add: Sequence[BundleCertificate]) -> Content:
+    """What an NSS database holds then: roots are trusted, and intermediates only help to build paths."""
+    first = len(content.entries)
+    new = tuple(
+        Entry(c.certificate, first + i, alias=systems.alias(c.certificate), kind=kind_in_database(c))
+        for i, c in enumerate(add)
+    )
+    anchors = tuple(entry for entry in new if entry.kind is EntryKind.CERTIFICATE)
+    views = {
+        name: Loaded((*view.entries, *anchors)) if isinstance(view, Loaded) else view
+        for name, view in content.views.items()
+    }
+    return replace(content, entries=(*content.entries, *new), views=views, empty=False)
+
+
+def kind_in_database(certificate: BundleCertificate) -> EntryKind:
+    """What a certificate that we put into an NSS database is there."""
+    return EntryKind.CERTIFICATE if certificate.role is BundleRole.ROOT else EntryKind.PLAIN
+
+
 def _notes(judged: Judged, known: Facts) -> Iterator[str]:
     """What the operator should know before the step is made."""
     store = judged.store
-    if store.role is Role.PRIVATE:
+    if store.content.kind is Kind.NSS:
+        if any(missing.role is not BundleRole.ROOT for missing in judged.missing):
+            yield "roots are trusted for TLS servers alone (C,,); intermediates get no trust and help to build paths"
+        if any(use.extends for use in store.uses):
+            yield "browsers carry roots of their own; this database adds to them"
+    if store.role is Role.PRIVATE and not any(use.extends for use in store.uses):
         yield "it trusts a private CA alone: with public roots in it, its programs will trust every public server"
     if store.role is Role.CLIENT_AUTH:
         yield "it verifies clients: whoever has a certificate of these CAs will be let in"
     if store.role is Role.NOT_A_TRUST_STORE:
         yield "it does not look like a trust store; it is changed because you name it"
-    if not store.content.entries:
+    if not store.content.entries and store.content.kind is not Kind.NSS:
         yield "there is no certificate in it: its programs will trust the new ones and nobody else"
     if known.hopeless:
         yield known.hopeless

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from trustmend.bundle_manifest import BundleRole
 from trustmend.model import Family
-from trustmend.plan import Plan, Step
+from trustmend.plan import Method, Plan, Step
 
 
 def remarks(plan: Plan) -> list[str]:
     """What holds for the whole plan: what intermediates mean, and how Python's bundles are mended for good."""
     own = [step for step in plan.steps if step.system is None]
     found = []
-    if any(c.role is BundleRole.INTERMEDIATE for step in own for c in step.add):
+    anchoring = [step for step in own if step.method is not Method.NSS]
+    if any(c.role is BundleRole.INTERMEDIATE for step in anchoring for c in step.add):
         found.append(
             "JVMs, curl, GnuTLS, Go and Python 3.13 take an intermediate for an anchor, which outlives its root; "
             "--roots-only leaves them out and is enough wherever servers send their intermediates, as they must"

@@ -17,6 +17,7 @@ from hosts.layouts import Layout
 from hosts.machine import Guest
 from hosts.manifest import Row, differences
 from hosts.tool import Tool
+from trustmend.formats import pem
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 PLACES = (
@@ -102,6 +103,34 @@ def test_a_blocklist_is_obeyed(site: Site, layout: Layout) -> None:
 
     assert "blocklist/old.pem" in refused["cannot_fix"][0]["reason"]
     assert differences(before, places(site)) == []
+
+
+@pytest.mark.parametrize(
+    "layout", [layouts.RHEL, layouts.ARCH, layouts.SUSE], ids=lambda layout: str(layout.name), indirect=False
+)
+def test_p11_kits_own_folders_are_one_store_and_read_as_by_p11_kit(site: Site, layout: Layout) -> None:
+    folder = Path(site.session.path(os.path.dirname(layout.source)))
+    (folder / "anchors" / "ours.pem").write_bytes(certificates.bundle_pem(certificates.root("Our Own CA")))
+    shipped = Path(site.session.path("/tmp/roots"))  # noqa: S108  of the session
+    barred = sorted(shipped.glob("*.crt"))[0]
+    (folder / "blocklist").mkdir(exist_ok=True)
+    (folder / "blocklist" / "one.pem").write_bytes(barred.read_bytes())
+    assert site.session.run(list(layout.command)).returncode == 0
+    site.patch("--yes")
+
+    rows = json.loads(site.run("stores", "--json").stdout)["stores"]
+    (row,) = [one for one in rows if one["kind"] == "p11-kit"]
+    shown = json.loads(site.run("show", row["path"], "--bundle", "vendor", "--json").stdout)
+
+    assert (row["source"], row["role"]) == (layout.source, "public")
+    options = ["--format=pem-bundle", "--filter=ca-anchors", "--purpose=server-auth"]
+    assert site.session.run(["trust", "extract", *options, "/root/all.pem"]).returncode == 0
+    extracted = pem.read(Path(site.session.path("/root/all.pem")).read_bytes())
+    theirs = {entry.certificate.sha256 for entry in extracted.entries}
+    assert len(theirs) > 100
+    assert site.vendor.new.sha256 in theirs
+    assert {entry["sha256"] for entry in shown["entries"] if entry["trusted"]} == theirs
+    assert [entry["file"] for entry in shown["entries"] if any("blocklist" in bar for bar in entry["bars"])] != []
 
 
 def test_surgery_leaves_what_came_later(site: Site, layout: Layout) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -141,3 +144,37 @@ def test_damage_never_raises(intact: bytes, changes: list[tuple[int, int]], end:
 
     assert content.kind is Kind.NSS
     assert content.error is not None or NSS in content.views
+
+
+NEWER = {"anchor": b"\x00\x00\x00\x02", "barred": b"\x00\x00\x00\x03", "must verify": b"\x00\x00\x00\x04"}
+
+
+def test_the_newer_sort_of_trust_and_large_pages_as_firefox_writes_them(database: Database) -> None:
+    """Rows as Firefox 153 (NSS 3.125) wrote them when a policy installed a certificate; it has pages of 32 KiB."""
+    made = {level: certificates.root(f"Root {level}") for level in NEWER}
+    old = certificates.root("Old sort")
+    for level, one in made.items():
+        database.add(one, level, ",,")
+    database.add(old, "old", "C,,")
+    database.add(certificates.root("Changed"), "changed", "C,,")
+    changed = certificates.root("Changed")
+    with closing(sqlite3.connect(database.folder / "cert9.db", isolation_level=None)) as connection:
+        for column in ("a8c", "a62c", "a635"):
+            connection.execute(f"ALTER TABLE nssPublic ADD COLUMN {column}")
+        trust = [(one, NEWER[level], "sha256") for level, one in made.items()] + [(changed, NEWER["barred"], "sha1")]
+        for number, (one, state, digest) in enumerate(trust):
+            algorithm = b"\x00\x00\x02\x50" if digest == "sha256" else b"\x00\x00\x02\x20"
+            row = (number + 1, b"\x00\x00\x00\x0b", algorithm, hashlib.new(digest, one.der).digest(), state)
+            connection.execute("INSERT INTO nssPublic (id, a0, a8c, a635, a62c) VALUES (?, ?, ?, ?, ?)", row)
+        connection.execute("PRAGMA page_size = 32768")
+        connection.execute("VACUUM")
+
+    content = database.content()
+
+    assert {e.alias: (e.kind, bool(e.reject)) for e in content.entries} == {
+        "anchor": (EntryKind.CERTIFICATE, False),
+        "barred": (EntryKind.CERTIFICATE, True),
+        "must verify": (EntryKind.PLAIN, False),
+        "old": (EntryKind.CERTIFICATE, False),
+        "changed": (EntryKind.CERTIFICATE, True),
+    }

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trustmend import systems
 from trustmend.audit import Judged, judge
@@ -23,7 +23,10 @@ from trustmend.errors import ChangedError, MalformedError, ReadError, StepError
 from trustmend.formats import directory_write, pem_write, registry
 from trustmend.host import Host
 from trustmend.model import Content, EntryKind, Kind, Verdict
-from trustmend.plan import Method, Step, all_der
+from trustmend.plan import Method, Step, all_der, kind_in_database
+
+if TYPE_CHECKING:
+    from trustmend.change.nss import Database
 
 _TIMEOUT_S: Final = 120.0
 _FINGERPRINT: Final = re.compile(r"\(SHA-?(256|1)\): ?([0-9A-F:]{59,95})")
@@ -49,6 +52,8 @@ def swaps(step: Step, context: Context, bundles: Sequence[Bundle], at: datetime)
         raise StepError(f"it cannot be read: {problem.strerror}") from problem
     if before.kind != "file" or before.sha256 != judged.store.sha256:
         raise ChangedError(path)
+    if step.method is Method.NSS:
+        return _database(step, judged, before, content, context, bundles, at)
     after = _content(step, judged, content, context)
     _prove(step, judged, after, bundles, at)
     if step.method is Method.KEY_STORE:
@@ -69,6 +74,52 @@ def _content(step: Step, judged: Judged, content: bytes, context: Context) -> by
         raise StepError(f"nothing can be added to the key store: {problem}") from problem
 
 
+def _database(
+    step: Step,
+    judged: Judged,
+    before: State,
+    content: bytes,
+    context: Context,
+    bundles: Sequence[Bundle],
+    at: datetime,
+) -> list[Swap]:
+    """The swaps of an NSS database: its keys, which sign the trust, and then its certificates."""
+    from trustmend.change import nss
+
+    path = judged.store.path
+    if (obstacle := nss.in_use(context.host, path)) is not None:
+        raise StepError(f"{obstacle.reason}; {obstacle.remedy}")
+    keys_path = nss.keys_path(path)
+    try:
+        keys_before, keys = context.hands.read(keys_path)
+    except OSError as problem:
+        raise StepError(f"{keys_path} cannot be read: {problem.strerror}") from problem
+    if keys_before.kind not in ("file", "absent"):
+        raise StepError(f"{keys_path} is no file")
+    old = nss.Database(content, keys if keys_before.kind == "file" else None)
+    wanted = [(c.certificate, kind_in_database(c) is EntryKind.CERTIFICATE) for c in step.add]
+    new = nss.with_certificates(old, wanted, step.facts.password or "", step.facts.certutil or "", context)
+    _prove(step, judged, new.certificates, bundles, at)
+    return nss_swaps(path, before, keys_before, old, new)
+
+
+def nss_swaps(path: str, before: State, keys_before: State, old: Database, new: Database) -> list[Swap]:
+    """The swaps that put a database's new files in place, those that stay left out.
+
+    Args:
+        path: of the cert9.db.
+        before, keys_before: what stands there, and where its key4.db is.
+        old, new: the contents.
+    """
+    found = []
+    if new.keys is not None and new.keys != old.keys:
+        like = keys_before if keys_before.kind == "file" else replace(before, xattrs=())
+        found.append(Swap(f"{os.path.dirname(path)}/key4.db", keys_before, of_content(new.keys, like), new.keys))
+    if new.certificates != old.certificates:
+        found.append(Swap(path, before, of_content(new.certificates, before), new.certificates))
+    return found
+
+
 def _prove(step: Step, judged: Judged, after: bytes, bundles: Sequence[Bundle], at: datetime) -> None:
     """Read the new bytes as an audit would: all old entries and the new ones, nothing else, and the verdict."""
     old = judged.store.content
@@ -76,7 +127,10 @@ def _prove(step: Step, judged: Judged, after: bytes, bundles: Sequence[Bundle], 
     if kind is not old.kind and not (old.empty and kind is Kind.PEM_BUNDLE):
         raise StepError("the new content would be of another kind")
     new = registry.read(after, kind, step.facts.password if kind is not Kind.PEM_BUNDLE else None)
-    expected = _held(old) + Counter((c.sha256, EntryKind.CERTIFICATE) for c in step.add)
+    in_database = step.method is Method.NSS
+    expected = _held(old) + Counter(
+        (c.sha256, kind_in_database(c) if in_database else EntryKind.CERTIFICATE) for c in step.add
+    )
     if _held(new) != expected or new.private_keys != old.private_keys:
         raise StepError("the new content does not hold exactly the old certificates and the new ones")
     then = judge(replace(judged.store, content=new), bundles, at)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from trustmend import systems, upgrades
+from trustmend import bars, systems, upgrades
 from trustmend.audit import Judged
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash, printable
@@ -74,12 +74,36 @@ class Surroundings:
                 facts, obstacle=Obstacle(f"it cannot be read: {problem.strerror}", "look at what stands there")
             )
         facts = replace(facts, content=read.content, hard_links=read.status.st_nlink)
+        if store.content.kind is Kind.NSS:
+            return self._of_database(store, facts)
         if store.content.kind not in KEY_STORES:
             return facts
         opens, password = self._password(store, read.content)
         if opens and obstacle is None:
             facts = replace(facts, obstacle=self._cannot_add(judged, read.content, password))
         return replace(facts, opens=opens, password=password, keytool=self._keytool(store))
+
+    def _of_database(self, store: Store, facts: Facts) -> Facts:
+        """What is known around an NSS database."""
+        from trustmend.change import nss
+        from trustmend.formats.nss import password_fits
+
+        path = nss.keys_path(store.path)
+        facts = replace(facts, certutil=nss.program(self.host), beside=(path,))
+        try:
+            keys: bytes | None = self.host.read(path).content
+        except FileNotFoundError:
+            keys = None
+        except OSError as problem:
+            text = f"{printable(path)}, which belongs to it, cannot be read: {problem.strerror}"
+            return replace(facts, opens=True, obstacle=Obstacle(text, "run this as its owner or as root"))
+        candidates = dict.fromkeys([*([] if self.password is None else [self.password]), ""])
+        # What cannot be told here certutil will say.
+        fitting = next((one for one in candidates if keys is None or password_fits(keys, one) is not False), None)
+        obstacle = (
+            facts.obstacle or self.cannot_write(path, exists=keys is not None) or nss.in_use(self.host, store.path)
+        )
+        return replace(facts, opens=fitting is not None, password=fitting, obstacle=obstacle)
 
     @cached_property
     def _packages(self) -> dict[str, packages.Package]:
@@ -197,13 +221,14 @@ class Surroundings:
         command = self._command(system)
         package = self._packages.get(command[0]) if command else None
         roots = [c.sha256 for c in certificates if c.self_signed]
+        wanted = {c.sha256 for c in certificates}
         return SystemFacts(
             system,
             command=command,
             newer=None if package is None else _of_package(package, roots),
             upgrade=None if package is None or command is None else packages.upgrade(package, command[0]),
             obstacle=self._system_obstacle(system),
-            bars=self._bars(system, {c.sha256 for c in certificates}),
+            bars={sha256: where for sha256, where in bars.of_system(self.host, system).items() if sha256 in wanted},
             existing=existing,
             files=files,
             directory=folder,
@@ -263,45 +288,18 @@ class Surroundings:
         hooks = [f"{system.hooks}/{name}" for name in self.host.listed(system.hooks)] if system.hooks else []
         return next((one for one in [program, *hooks] if not self.host.safe_to_run(one)), None)
 
-    def _bars(self, system: System, wanted: set[str]) -> dict[str, str]:
-        """Which of our certificates the system is told not to trust, and where that stands."""
-        found: dict[str, str] = {}
-        for folder in system.blocked:
-            for name in self.host.listed(folder):
-                for held in self._certificates(f"{folder}/{name}"):
-                    if held in wanted:
-                        found.setdefault(held, f"{folder}/{printable(name)}")
-        if system.deselected is not None:
-            for number, line in enumerate(self._lines(system.deselected), 1):
-                if line.startswith("!"):
-                    for held in self._certificates(f"{system.shipped}/{line[1:].strip()}"):
-                        if held in wanted:
-                            found.setdefault(held, f"{system.deselected}, line {number} ({printable(line)})")
-        return found
-
     def _lines(self, path: str) -> list[str]:
         try:
             return self.host.read(path).content.decode("utf-8", "surrogateescape").splitlines()
         except OSError:
             return []
 
-    def _certificates(self, path: str) -> set[str]:
-        """The SHA-256 of the certificates in a file; none where there is no such file."""
-        try:
-            content = self.host.read(path).content
-        except OSError:
-            return set()
-        kind = registry.recognise(content)
-        if kind not in (Kind.PEM_BUNDLE, Kind.DER):
-            return set()
-        return {entry.certificate.sha256 for entry in registry.read(content, kind, None).entries}
-
     def _standing(self, system: System, certificates: Iterable[Certificate]) -> frozenset[str]:
         """Those of which a file of ours, or of somebody else's in the source, stands there already."""
         held: set[str] = set()
         for folder in {system.source, system.folder}:
             for name in self.host.listed(folder):
-                held |= self._certificates(f"{folder}/{name}") if name.endswith(system.suffix) else set()
+                held |= bars.certificates(self.host, f"{folder}/{name}") if name.endswith(system.suffix) else set()
         return frozenset(c.sha256 for c in certificates if c.sha256 in held)
 
     def _artifacts(self, system: System) -> tuple[tuple[str, ...], str | None]:

@@ -43,6 +43,43 @@ def from_file(
     return []
 
 
+def from_database(swaps: Sequence[Swap], context: Context, keep: Collection[str], password: str | None) -> list[str]:
+    """Out of an NSS database, by our nicknames. Returns what is left, one sentence each."""
+    from trustmend.change import nss
+    from trustmend.formats.nss import password_fits
+
+    swap = swaps[-1]  # the cert9.db; its keys stand before it
+    try:
+        now, content = context.hands.read(swap.path)
+        keys_now, keys = context.hands.read(nss.keys_path(swap.path))
+        if now.kind != "file":
+            return []  # it is gone, and our certificates with it
+        if registry.recognise(content) is not Kind.NSS:
+            return [f"{swap.path} is another sort of file by now"]
+        held = _held(swap, context) | set(keep)
+        entries = registry.read(content, Kind.NSS, None).entries
+        # Whatever trust it has by now: the nickname is ours.
+        mine = [e.certificate for e in entries if e.alias == systems.alias(e.certificate)]
+        mine = [one for one in mine if one.sha256 not in held]
+        if not mine:
+            return []
+        if (obstacle := nss.in_use(context.host, swap.path)) is not None:
+            raise StepError(f"{obstacle.reason}; {obstacle.remedy}")
+        if (certutil := nss.program(context.host)) is None:
+            raise StepError("there is no certutil here that may be run (libnss3-tools, nss-tools)")
+        old = nss.Database(content, keys if keys_now.kind == "file" else None)
+        candidates = dict.fromkeys([*([] if password is None else [password]), ""])
+        fits = [one for one in candidates if old.keys is None or password_fits(old.keys, one) is not False]
+        if not fits:
+            raise StepError("no known password opens the database: give it with --password-file")
+        new = nss.without_certificates(old, mine, fits[0], certutil, context)
+        for one in build.nss_swaps(swap.path, now, keys_now, old, new)[::-1]:
+            context.put(one)
+    except (TrustError, OSError) as problem:
+        return [f"{swap.path}: {problem.message if isinstance(problem, TrustError) else problem}"]
+    return []
+
+
 def _held(swap: Swap, context: Context) -> set[str]:
     """The SHA-256 of the certificates that the key store held before the change: these are not ours."""
     if swap.before.sha256 is None:

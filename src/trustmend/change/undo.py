@@ -206,4 +206,6 @@ def surgical(
     method = str(intend.get("method"))
     if method == "directory":
         return remove.from_folder(swaps, context, keep)
+    if method == "nss":
+        return remove.from_database(swaps, context, keep, password)
     return remove.from_file(swaps[0], method, context, keep, keytool, password)

@@ -9,9 +9,11 @@ from typing import Final
 from trustmend.certificate import Certificate
 from trustmend.errors import MalformedError
 from trustmend.formats import jks, pem
-from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, OPENSSL, Content, Kind, Refused, View
+from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Content, Kind, Refused, View
 
 _HEAD_BYTES: Final = 4096
+_P11_KIT: Final = b"[p11-kit-object-v1]"
+_SECTION_WITHIN: Final = 1 << 16  # bytes: comments of a licence's length may stand before it
 
 
 def recognise(content: bytes) -> Kind | None:
@@ -30,7 +32,12 @@ def recognise(content: bytes) -> Kind | None:
     if head.startswith(b"SQLite"):
         from trustmend.formats import nss
 
-        if kind := nss.recognise(head):
+        if kind := nss.recognise(content[: nss.HEAD_BYTES]):
+            return kind
+    if content.find(_P11_KIT, 0, _SECTION_WITHIN) >= 0:
+        from trustmend.formats import p11_kit
+
+        if kind := p11_kit.recognise(content):
             return kind
     return pem.recognise(content)
 
@@ -54,6 +61,10 @@ def read(content: bytes, kind: Kind, password: str | None) -> Content:
             from trustmend.formats import nss
 
             return nss.read(content)
+        case Kind.P11_KIT:
+            from trustmend.formats import p11_kit
+
+            return p11_kit.read(content)
         case Kind.DER:
             from trustmend.formats import der_certificate
 
@@ -109,5 +120,6 @@ def nothing_known(content: bytes, kind: Kind) -> Content:
         OPENSSL: Refused(f"{what}; OpenSSL fails with `no certificate or crl found`"),
         JAVA_OPEN: java,
         JAVA_PASSWORD: java,
+        NSS: Refused(what),
     }
     return Content(kind, views=views, empty=True)

@@ -14,6 +14,7 @@ _METHODS = {
     "pem": "new blocks in the file; what stands there stays, byte for byte",
     "directory": "a new file for each, with its hash link",
     "key-store": "new entries in the key store; old ones stay as they are",
+    "nss": "certutil adds to a copy, which takes the place of the database; what is in it stays",
 }
 _COLOURS = {
     "applied": "green",
@@ -66,7 +67,7 @@ def _alike(steps: Sequence[Json]) -> list[list[Json]]:
     """Steps that differ in nothing but their path, together."""
     groups: dict[tuple[str, ...], list[Json]] = {}
     for number, step in enumerate(steps):
-        alone = [] if step["method"] in ("pem", "key-store") else [str(number)]
+        alone = [] if step["method"] in ("pem", "key-store", "nss") else [str(number)]
         key = (step["method"], *(one["sha256"] for one in step["add"]), "", *step["notes"], "", *alone)
         groups.setdefault(key, []).append(step)
     return list(groups.values())
