@@ -12,6 +12,7 @@ import shipped
 from certificates import bundle_pem
 from places.planted import Root
 from trustmend.discover import discover
+from trustmend.host import Host
 from trustmend.model import Family, Kind, Location, Role, Store, Use
 from trustmend.stores import Reading, read_stores
 
@@ -85,15 +86,26 @@ def test_content_decides_the_role_where_no_place_does(tmp_path: Path) -> None:
     assert found == [Role.PUBLIC, Role.PRIVATE, *[Role.NOT_A_TRUST_STORE] * 5]
 
 
-def test_what_a_place_says_wins_and_client_authentication_wins_over_all(tmp_path: Path) -> None:
+def test_what_a_place_says_wins(tmp_path: Path) -> None:
     root = planted(tmp_path)
     path = root.file("/srv/private.pem", PRIVATE.pem)
 
     (as_public,) = stores(root, custom(path, role=Role.PUBLIC))
-    (as_both,) = stores(root, custom(path, role=Role.PUBLIC), custom(path, role=Role.CLIENT_AUTH))
+    (for_clients,) = stores(root, custom(path), custom(path, role=Role.CLIENT_AUTH))
 
     assert (as_public.role, as_public.counted) == (Role.PUBLIC, True)
-    assert (as_both.role, as_both.counted) == (Role.CLIENT_AUTH, False)
+    assert (for_clients.role, for_clients.counted) == (Role.CLIENT_AUTH, False)
+
+
+def test_what_only_adds_to_a_programs_own_roots_does_not_count(tmp_path: Path) -> None:
+    root = planted(tmp_path)
+    path = root.file("/srv/extra.pem", PRIVATE.pem)
+    adds, replaces = Use("node", "NODE_EXTRA_CA_CERTS", extends=True), Use("openssl-3", "SSL_CERT_FILE")
+
+    (one,) = stores(root, custom(path, role=Role.PUBLIC, uses=(adds,)))
+    (two,) = stores(root, custom(path, role=Role.PUBLIC, uses=(adds, replaces)))
+
+    assert (one.counted, two.counted) == (False, True)
 
 
 def test_what_the_user_names_counts_whatever_it_is(tmp_path: Path) -> None:
@@ -165,3 +177,26 @@ def test_jssecacerts_shadows_cacerts(tmp_path: Path) -> None:
     shadowed = found["cacerts"]
     assert (shadowed.counted, shadowed.uses) == (False, ())
     assert shadowed.shadowed_by == f"{home}/lib/security/jssecacerts"
+
+
+def test_a_public_place_stays_public_where_a_server_lets_clients_in_by_it(tmp_path: Path) -> None:
+    public, mixed = tmp_path / "public.pem", tmp_path / "mixed.pem"
+    for path in (public, mixed):
+        path.write_bytes(shipped.pem("root-usertrust-rsa"))
+    clients = (Use("openssl-3", "nginx: ssl_client_certificate in nginx.conf:1"),)
+    servers = (Use("openssl-3", "nginx: proxy_ssl_trusted_certificate in nginx.conf:2"),)
+    known = frozenset({shipped.certificate("root-usertrust-rsa").sha256})
+
+    def role(path: Path, *locations: Location) -> tuple[Role, list[str]]:
+        (store,) = read_stores(Host(), locations, Reading(public_roots=lambda: known))
+        return store.role, [finding.code for finding in store.findings]
+
+    by_client = Location(str(mixed), Family.TOOL, Role.CLIENT_AUTH, clients)
+    place = Location(str(public), Family.OS, Role.PUBLIC, servers)
+    on_public = Location(str(public), Family.TOOL, Role.CLIENT_AUTH, clients)
+
+    assert role(public, place, on_public) == (Role.PUBLIC, ["verifies-clients"])
+    assert role(mixed, by_client) == (Role.CLIENT_AUTH, [])
+    assert role(mixed, by_client, Location(str(mixed), Family.TOOL, None, servers))[0] is Role.PUBLIC
+    mixed.write_bytes(certificates.root("Ours").pem)
+    assert role(mixed, by_client, Location(str(mixed), Family.TOOL, None, servers))[0] is Role.CLIENT_AUTH

@@ -91,7 +91,7 @@ def _secret(host: Host, store: NamedStore) -> tuple[str | None, str]:
         except UnicodeDecodeError:
             return None, f"{named} is not UTF-8"
     if store.password_variable is not None:
-        value = os.environ.get(store.password_variable)
+        value = Host.of(None).environ.get(store.password_variable)
         return value, "" if value is not None else f"its password's variable {store.password_variable} is not set"
     return None, ""
 

@@ -8,7 +8,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trustmend.model import Family, Location
-from trustmend.places import config, environment, java, os_store, python, tree
+from trustmend.places import (
+    archives,
+    binaries,
+    config,
+    environment,
+    java,
+    node,
+    nss,
+    os_store,
+    p11_kit,
+    processes,
+    python,
+    runtimes,
+    tree,
+)
 
 if TYPE_CHECKING:
     from trustmend.configuration import Configuration
@@ -28,10 +42,17 @@ class Place(Protocol):
 
 PLACES: Final[Mapping[str, Place]] = {
     "os": os_store.locations,
+    "p11-kit": p11_kit.locations,
+    "runtimes": runtimes.locations,
     "python": python.locations,
     "java": java.locations,
+    "nss": nss.locations,
+    "node": node.locations,
+    "binaries": binaries.locations,
+    "archives": archives.locations,
     "environment": environment.locations,
     "config": config.locations,
+    "processes": processes.locations,
 }
 
 
@@ -65,7 +86,7 @@ def discover(
     below = tuple(host.absolute(folder).rstrip("/") + "/" for folder in scan)
     ours = () if host.foreign else own_folders()
     if paths:
-        found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in paths]
+        found += [of_user(host, path) for path in paths]
     else:
         known = tree.survey(host, left_alone(host, own=own)) if survey is None else survey
         for place in PLACES.values():
@@ -94,6 +115,11 @@ def _excluded(host: Host, location: Location, configuration: Configuration) -> b
         return bool(configuration.exclude) and configuration.excludes(host.resolve(location.path))
     except OSError:
         return False
+
+
+def of_user(host: Host, path: str) -> Location:
+    """The location that a user names; by the folder of an NSS database, that database."""
+    return Location(nss.database_in(host, host.absolute(path)), Family.CUSTOM, named=True, by_user=True)
 
 
 def left_alone(host: Host, *, own: bool) -> frozenset[str]:

@@ -141,7 +141,9 @@ JAVA_PASSWORD: Final = "java-password"  # noqa: S105  a view's name
 NSS: Final = "nss"
 """The view of NSS: what a database trusts to issue for TLS servers, and what it bars."""
 ALL_FILES: Final = "all-files"
-"""The view of a library that reads every file of a directory whatever its name (Go, GnuTLS)."""
+"""The view of a library that skips what it does not know and reads every file of a directory (Go, rustls)."""
+GNUTLS: Final = "gnutls"
+"""The view of GnuTLS: the same, but a file with a damaged block counts for nothing."""
 
 
 @dataclass(frozen=True)
@@ -233,4 +235,5 @@ class Store:
     direct: bool = True  # somebody names `path` itself; else only links lead to it
     shadowed_by: str | None = None
     findings: tuple[Finding, ...] = ()  # of finding and opening it, before any judging
+    bars: Mapping[str, str] = field(default_factory=dict)  # SHA-256 -> where its source bars that certificate
     remedy: str | None = None  # it cannot be changed where it is: what to do instead

@@ -6,14 +6,18 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from trustmend.bars import of_system
 from trustmend.certificate import printable
 from trustmend.formats import directory, registry
 from trustmend.formats.directory import HASH_LINK, Member
 from trustmend.host import Host
-from trustmend.model import Content, EntryKind, Family, Finding, Kind, Location, Role, Severity, Store, Use
+from trustmend.model import NSS, Content, EntryKind, Family, Finding, Kind, Loaded, Location, Role, Severity, Store, Use
+from trustmend.places import p11_kit as p11_kit_folders
+from trustmend.places.os_store import distribution
+from trustmend.systems import system_of
 
 _MEMBER_BYTES: Final = 4 * 1024 * 1024
 _MAX_MEMBERS: Final = 20_000
@@ -59,7 +63,15 @@ def read_stores(host: Host, locations: Iterable[Location], reading: Reading) -> 
     files = {spot.path for spot in spots}
     seen: dict[tuple[str, str | None], Content] = {}
     stores = [store for spot in spots if (store := _open(host, spot, files, reading, seen))]
-    return _without_collections(stores)
+    return _with_bars(host, _without_collections(stores))
+
+
+def _with_bars(host: Host, stores: Sequence[Store]) -> list[Store]:
+    """The same stores; those that are made from a source know what that is told not to trust."""
+    words = distribution(host) if any(store.source for store in stores) else []
+    systems = {store.source: system_of(store.source, words) for store in stores if store.source}
+    bars = {source: of_system(host, system) for source, system in systems.items() if system is not None}
+    return [replace(store, bars=bars[store.source]) if bars.get(store.source or "") else store for store in stores]
 
 
 def _gather(host: Host, locations: Iterable[Location]) -> list[_Spot]:
@@ -115,6 +127,8 @@ def _open(
 
 def _guess(spot: _Spot) -> Kind:
     """The kind that a store without content would be of."""
+    if spot.path.endswith(".db") and any(use.reader == "nss" for use in _uses(spot)):
+        return Kind.NSS
     java = spot.first.family is Family.JAVA or any(use.reader == "jsse" for use in _uses(spot))
     return Kind.JKS if java else Kind.PEM_BUNDLE
 
@@ -159,6 +173,8 @@ def _read_folder(
     host: Host, path: str, others: set[str], seen: dict[tuple[str, str | None], Content]
 ) -> tuple[Content, str]:
     """A folder of certificates; files that are stores of their own (`others`) do not count as part of it."""
+    if folders := p11_kit_folders.folders_of(host, path):
+        return _read_trust(host, folders)
     names: dict[tuple[int, int], list[str]] = {}
     unreadable: dict[str, str] = {}
     for name in host.names(path)[:_MAX_MEMBERS]:
@@ -190,6 +206,42 @@ def _read_folder(
     return directory.join(members, unreadable), digest.hexdigest()
 
 
+def _read_trust(host: Host, folders: Sequence[str]) -> tuple[Content, str]:
+    """What p11-kit's trust module makes of its folders, and the SHA-256 of all of it. Raises OSError."""
+    from trustmend.formats import p11_kit
+
+    places = {"": p11_kit.Place.BESIDE, "anchors": p11_kit.Place.ANCHORS}
+    places |= dict.fromkeys(("blocklist", "blacklist"), p11_kit.Place.BLOCKLIST)
+    digest = hashlib.sha256()
+    files = []
+    unreadable: dict[str, str] = {}
+    for folder in (f"{top}/{name}".rstrip("/") for top in folders for name in places):
+        if folder.endswith("/blacklist") and host.is_dir(f"{folder[: -len('blacklist')]}blocklist"):
+            continue  # since p11-kit 0.23.21 it has the other name
+        try:
+            names = host.names(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as problem:
+            unreadable[folder] = _words(problem)
+            continue
+        inner = folder.rpartition("/")[2]
+        for name in names[:_MAX_MEMBERS]:
+            path = f"{folder}/{name}"
+            try:
+                if stat.S_ISDIR(host.stat(path).st_mode):
+                    continue  # it does not look below
+                data = host.read(path, limit=_MEMBER_BYTES).content
+            except OSError as problem:
+                if problem.errno != 2:  # a link that leads nowhere
+                    unreadable[path] = _words(problem)
+                continue
+            digest.update("\0".join([path, hashlib.sha256(data).hexdigest(), ""]).encode("utf-8", "surrogateescape"))
+            place = places[inner] if folder not in folders else p11_kit.Place.BESIDE
+            files.append(p11_kit.File(path, place, data))
+    return p11_kit.join(files, unreadable), digest.hexdigest()
+
+
 def _uses(spot: _Spot) -> tuple[Use, ...]:
     return tuple(dict.fromkeys(use for found in spot.locations for use in found.uses))
 
@@ -201,6 +253,12 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
     role = _role(spot, content, reading)
     shadowed = next((found.shadowed_by for found in spot.locations if found.shadowed_by), None)
     uses = _uses(spot)
+    readers = [use for use in uses if use.reader == "nss"]
+    if readers and NSS not in content.views and content.error is None:
+        # Of a file that a policy has a browser import it takes the first certificate; p11-kit takes all.
+        by_policy = all(use.setting is not None for use in readers)
+        entries = content.entries[:1] if by_policy else content.entries
+        content = replace(content, views={**content.views, NSS: Loaded(entries)})
     return Store(
         id=hashlib.sha256(os.fsencode(spot.path)).hexdigest()[:12],
         path=spot.path,
@@ -212,18 +270,35 @@ def _store(spot: _Spot, content: Content, digest: str | None, reading: Reading) 
         source=first.source,
         owner=next((found.owner for found in spot.locations if found.owner), None),
         sha256=digest,
-        counted=(role is Role.PUBLIC or by_user) and (not shadowed or bool(uses) or by_user),
+        counted=by_user or (role is Role.PUBLIC and (not shadowed or bool(uses)) and not _only_adds(uses, content)),
         by_user=by_user,
         own=all(found.own for found in spot.locations),
         direct=any(_full_path(found) == spot.path for found in spot.locations),
         shadowed_by=shadowed if not uses else None,
-        findings=(*_name_findings(spot), *(finding for found in spot.locations for finding in found.findings)),
+        findings=(
+            *_name_findings(spot),
+            *_client_findings(spot, role),
+            *(finding for found in spot.locations for finding in found.findings),
+        ),
         remedy=next((found.remedy for found in spot.locations if found.remedy), None),
     )
 
 
 def _full_path(location: Location) -> str:
     return location.path if location.part is None else f"{location.path}!/{location.part}"
+
+
+def _only_adds(uses: Sequence[Use], content: Content) -> bool:
+    """Whether all programs that read it trust by other roots as well, so that what it lacks decides nothing."""
+    return bool(uses) and all(use.extends for use in uses) and not any(entry.reject for entry in content.entries)
+
+
+def _client_findings(spot: _Spot, role: Role) -> Iterator[Finding]:
+    """Said of a public store by which some program lets clients in."""
+    for use in (use for found in spot.locations if found.role is Role.CLIENT_AUTH for use in found.uses):
+        if role is Role.PUBLIC:
+            text = f"whoever has a certificate of one of its CAs may be let in as a client: {use.how}"
+            yield Finding("verifies-clients", Severity.WARNING, text)
 
 
 def _name_findings(spot: _Spot) -> Iterator[Finding]:
@@ -234,12 +309,26 @@ def _name_findings(spot: _Spot) -> Iterator[Finding]:
 
 
 def _role(spot: _Spot, content: Content, reading: Reading) -> Role:
-    """By place where a place says it, else by what it holds."""
+    """By place where a place says it, else by what it holds.
+
+    A place that is public stays so whoever else reads it; a file by which one setting verifies servers and another one
+    clients is public only if it holds public roots already.
+    """
     roles = {found.role for found in spot.locations} - {None}
-    for role in (Role.CLIENT_AUTH, Role.PUBLIC, Role.PRIVATE):
+    if Role.PUBLIC in roles:
+        return Role.PUBLIC
+    if Role.CLIENT_AUTH in roles:
+        servers = any(found.role is None and found.uses for found in spot.locations)
+        by_content = _role_of_content(spot, content, reading)
+        return Role.PUBLIC if servers and by_content is Role.PUBLIC and content.entries else Role.CLIENT_AUTH
+    for role in (Role.PRIVATE, Role.UNKNOWN):
         if role in roles:
             return role
-    if Role.UNKNOWN in roles:
+    return _role_of_content(spot, content, reading)
+
+
+def _role_of_content(spot: _Spot, content: Content, reading: Reading) -> Role:
+    if content.kind is Kind.NSS and content.empty:
         return Role.UNKNOWN
     if content.error is not None or content.empty:
         # Somebody trusts by it and it trusts nobody: that must not be hidden.
@@ -247,7 +336,8 @@ def _role(spot: _Spot, content: Content, reading: Reading) -> Role:
     authorities = [e for e in content.entries if e.certificate.is_ca]
     if content.kind is Kind.NSS and not any(e.kind is EntryKind.CERTIFICATE for e in authorities):
         return Role.UNKNOWN  # it adds nothing to the roots that its programs carry
-    if not _is_trust_store(content, len(authorities)):
+    # What a program takes for its trust store is one to it, whatever it looks like.
+    if not any(found.uses for found in spot.locations) and not _is_trust_store(content, len(authorities)):
         return Role.NOT_A_TRUST_STORE
     public = reading.public_roots()
     return Role.PUBLIC if any(e.certificate.sha256 in public for e in authorities) else Role.PRIVATE
@@ -284,8 +374,6 @@ def _lone(store: Store) -> bool:
 
 
 def _as_no_store(store: Store) -> Store:
-    from dataclasses import replace
-
     return replace(store, role=Role.NOT_A_TRUST_STORE, counted=False)
 
 

@@ -42,6 +42,7 @@ from cryptography.hazmat.primitives.serialization import (
 import certificates
 import shipped
 from keystores import JCEKS, Item, build
+from places import elf
 from trustmend.certificate import Certificate, name_hash
 from trustmend.formats import pem
 
@@ -205,7 +206,7 @@ CONTENTS: Mapping[str, Callable[[], Content]] = {
     "old-zip": lambda: _zip("certifi/cacert.pem", _pem(*_old())),
     "old-pex": lambda: _zip(".deps/certifi/cacert.pem", _pem(*_old()), b"#!/usr/bin/env python3\n"),
     "old-jar": lambda: _zip("org/example/cacerts.jks", _key_store(_old())),
-    "old-binary": lambda: b"\x7fELF\x02\x01\x01" + bytes(57) + b"\0".join(c.pem for c in _old()) + bytes(4096),
+    "node": lambda: elf.node(elf.roots()),
     "empty": lambda: b"",
     # Decoys.
     "leaf": lambda: _server().pem,
