@@ -178,6 +178,12 @@ def bookworm_java() -> Guest:
 
 
 @pytest.fixture(scope="session")
+def client_guest() -> Guest:
+    """A Debian 13 with TLS clients of many languages, see clients/matrix.py, and no Java; for `privileged` tests."""
+    return _guest("clients")
+
+
+@pytest.fixture(scope="session")
 def bullseye() -> Guest:
     """A Debian 11 with Python 3.9, OpenSSL 1.1.1, curl, wget and a Java 11; for `privileged` tests."""
     return _guest("bullseye")

@@ -13,11 +13,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import certificates
 from certificates import Made
@@ -43,6 +44,7 @@ require("https").get(process.argv[1]).on("response", () => process.exit(0)).on("
   process.exit({REFUSED})
 }})
 """
+Key = TypeVar("Key")
 JAVA = "/tmp/trustmend-client"  # noqa: S108 # the session's own
 
 
@@ -58,13 +60,20 @@ class Client:
     argv: tuple[str, ...]
     code: int  # its exit code where it refuses a certificate, ...
     refusal: str  # ... and what it then says, as a pattern
-    acceptance: str = ""  # what it says where it accepts one, apart from ending with 0
+    acceptance: str = ""  # what it says where it accepts one, ...
 
-    def ask(self, session: Session) -> bool:
-        """Whether it trusts the server. Raises ClientError."""
-        done = session.run(self.argv)
+    accepted: int = 0  # ... and its exit code then: not 0 where the server has nothing for it but a certificate
+
+    def ask(self, session: Session, environ: Mapping[str, str] | None = None) -> bool:
+        """Whether it trusts the server. Raises ClientError.
+
+        Args:
+            session: where it runs.
+            environ: added to PATH, HOME and LC_ALL.
+        """
+        done = session.run(self.argv, environ=environ)
         said = (done.stdout + done.stderr).decode("utf-8", "replace")
-        if done.returncode == 0 and re.search(self.acceptance, said):
+        if done.returncode == self.accepted and re.search(self.acceptance, said):
             return True
         if done.returncode == self.code and re.search(self.refusal, said):
             return False
@@ -85,12 +94,22 @@ def ask(session: Session, chain: Sequence[Made]) -> dict[str, bool]:
         ClientError: a client failed for another reason, such as a store that is missing, or a name that does not fit;
             one line for each that did.
     """
-    with server(session, chain) as port, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with server(session, chain) as port:
         clients = _clients(session, f"https://127.0.0.1:{port}/")
-        asked = {client.name: threads.submit(client.ask, session) for client in clients}
-    if failed := [str(answer.exception()) for answer in asked.values() if answer.exception()]:
+        return ask_each(session, {client.name: (client, {}) for client in clients})
+
+
+def ask_each(session: Session, asked: Mapping[Key, tuple[Client, Mapping[str, str]]]) -> dict[Key, bool]:
+    """Whether each of some clients trusts its server, some at a time, each with variables of its own.
+
+    Raises:
+        ClientError: as `ask`.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        answers = {key: threads.submit(client.ask, session, environ) for key, (client, environ) in asked.items()}
+    if failed := [str(answer.exception()) for answer in answers.values() if answer.exception()]:
         raise ClientError("\n".join(failed))
-    return {name: answer.result() for name, answer in asked.items()}
+    return {key: answer.result() for key, answer in answers.items()}
 
 
 def chain_from(issuing: Made, *more: Made) -> tuple[Made, ...]:
@@ -140,10 +159,11 @@ def _clients(session: Session, url: str) -> list[Client]:
     names = " ".join(client.name for client in known)
     script = f"for name in {names}; do command -v $name >/dev/null && echo $name; done; true"
     there = session.run(["sh", "-c", script]).stdout.decode().split()
-    return [client for client in known if client.name in there] + _java_clients(session, url)
+    return [client for client in known if client.name in there] + java_clients(session, url)
 
 
-def _java_clients(session: Session, url: str) -> list[Client]:
+def java_clients(session: Session, url: str) -> list[Client]:
+    """One for every Java runtime of the session, oldest first: java-17, java-25 ..."""
     homes = _java_homes(session)
     if homes:
         os.makedirs(session.path(JAVA), exist_ok=True)

@@ -1,15 +1,21 @@
 """A TLS server on a free port of the loopback: `server.py CHAIN KEY`. Prints the port; ends when stdin ends.
 
-Every request is answered with 204, every connection by a thread of its own, so a client that hangs stops no other.
+Every request is answered with 200 and a little JSON, and a PostgreSQL client, which begins in plain text, with an error
+of that protocol. Every connection has a thread of its own, so a client that hangs stops no other.
 """
 
 import contextlib
 import socket
 import ssl
+import struct
 import sys
 import threading
 
-ANSWER = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3\r\nConnection: close\r\n\r\n{}\n"
+# PostgreSQL, "Message Formats": SSLRequest; ErrorResponse, whose text psql says once it likes the certificate.
+SSL_REQUEST = struct.pack(">ii", 8, 80877103)
+FIELDS = b"SFATAL\0VFATAL\0C28000\0Mno database here\0\0"
+NO_DATABASE = b"E" + struct.pack(">i", 4 + len(FIELDS)) + FIELDS
 
 
 def main(chain: str, key: str) -> None:
@@ -33,9 +39,14 @@ def serve(listener: socket.socket, context: ssl.SSLContext) -> None:
 def answer(connection: socket.socket, context: ssl.SSLContext) -> None:
     """One connection; a client that does not like the certificate hangs up."""
     connection.settimeout(60)
-    with contextlib.suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as tls:
-        if tls.recv(4096):
-            tls.sendall(ANSWER)
+    with contextlib.suppress(OSError), connection:
+        database = connection.recv(len(SSL_REQUEST), socket.MSG_PEEK) == SSL_REQUEST
+        if database:
+            connection.recv(len(SSL_REQUEST))
+            connection.sendall(b"S")
+        with context.wrap_socket(connection, server_side=True) as tls:
+            if tls.recv(4096):
+                tls.sendall(NO_DATABASE if database else ANSWER)
 
 
 main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """trustmend of this checkout as a session starts it: by a guest's own Python, or on the copy of this machine.
 
 A guest has neither pip nor a network, so what trustmend needs at run time is installed here for its Python, into one
-folder. As a program this file fills such a folder: `tool.py FOLDER 3.13`. It uses what makes trustmend's own
+folder. As a program this file fills such a folder: `tool.py FOLDER 3.13 PACKAGE...`. It uses what makes trustmend's own
 environment: the same pip, index and settings.
 """
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
@@ -62,23 +62,28 @@ def in_guest(root: str, top: str, network: Mapping[str, str]) -> Tool:
     )
 
 
-def make(top: str, version: str, network: Mapping[str, str]) -> str:
+def make(
+    top: str, version: str, network: Mapping[str, str], name: str = "python", packages: Sequence[str] | None = None
+) -> str:
     """The folder `top`/python-3.13 with all packages for that Python; filled if it is missing or no longer right.
 
     Args:
         top: the guests' folder.
         version: "3.13", of CPython.
         network: the settings that a pip needs on this machine.
+        name: of the folder, before the version.
+        packages: as pip names them; None: what trustmend needs at run time.
 
     Raises:
         subprocess.CalledProcessError: they could not be installed; stderr says why.
     """
-    folder = os.path.join(top, f"python-{version}")
+    folder = os.path.join(top, f"{name}-{version}")
+    wanted = _requirements() if packages is None else list(packages)
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "LC_ALL": "C.UTF-8", **network}
     with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
-        if _made_with(folder) != _requirements():
-            argv = [sys.executable, "-I", os.path.abspath(__file__), folder, version]
+        if _made_with(folder) != wanted:
+            argv = [sys.executable, "-I", os.path.abspath(__file__), folder, version, *wanted]
             subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     return folder
 
@@ -106,16 +111,15 @@ def _environment() -> ModuleType:
     return module
 
 
-def main(folder: str, version: str) -> None:
+def main(folder: str, version: str, *requirements: str) -> None:
     """Fill the folder: a new one takes its place."""
     new = f"{folder}.new"
     shutil.rmtree(new, ignore_errors=True)
-    requirements = _requirements()
     options = ["--target", new, "--python-version", version, "--only-binary=:all:"]
     with tempfile.TemporaryDirectory() as scratch:
         _environment().install(sys.executable, sys.executable, [*options, *requirements], scratch)
     with open(os.path.join(new, ".made-with"), "w", encoding="utf-8") as file:
-        json.dump(requirements, file)
+        json.dump(list(requirements), file)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(new, folder)
 

@@ -163,6 +163,8 @@ def _of_row(host: Host, row: _Row, survey: Survey) -> Iterator[Location]:
             uses = (
                 Use("openssl-3", "the system's bundle"),
                 Use("curl", "the system's bundle, curl's default"),
+                Use("gnutls", "the system's bundle, GnuTLS's default"),
+                Use("go", "the system's bundle, Go's default"),
                 *_pythons(survey),
             )
             yield Location(path, Family.OS, Role.PUBLIC, uses, source, owner)

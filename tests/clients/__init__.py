@@ -1,0 +1,1 @@
+"""Real clients as the judges of what trustmend says they read."""
