@@ -22,7 +22,8 @@ from trustmend.change.state import StateFolder
 from trustmend.change.work import Context
 from trustmend.host import Host
 from trustmend.model import Family, Location
-from trustmend.plan import Plan, Wishes, make
+from trustmend.plan import Plan, Wishes
+from trustmend.planning import make
 from trustmend.report import change_json
 from trustmend.stores import Reading, read_stores
 

@@ -20,8 +20,9 @@ from trustmend.change.facts import Surroundings
 from trustmend.change.files import Files
 from trustmend.formats import pem
 from trustmend.model import Content, Family, Kind, Role, Store, Use
-from trustmend.plan import Facts, Method, Obstacle, Plan, SystemFacts, Wishes, make
+from trustmend.plan import Facts, Method, Obstacle, Plan, SystemFacts, Wishes
 from trustmend.plan_words import remarks, upgrades
+from trustmend.planning import make
 from trustmend.systems import SYSTEMS, file_name, system_of, takes_intermediates
 
 VENDOR = authorities.make()

@@ -71,7 +71,9 @@ def _with_bars(host: Host, stores: Sequence[Store]) -> list[Store]:
     words = distribution(host) if any(store.source for store in stores) else []
     systems = {store.source: system_of(store.source, words) for store in stores if store.source}
     bars = {source: of_system(host, system) for source, system in systems.items() if system is not None}
-    return [replace(store, bars=bars[store.source]) if bars.get(store.source or "") else store for store in stores]
+    return [
+        replace(store, bars=known) if store.source and (known := bars.get(store.source)) else store for store in stores
+    ]
 
 
 def _gather(host: Host, locations: Iterable[Location]) -> list[_Spot]:

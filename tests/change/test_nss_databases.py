@@ -27,7 +27,8 @@ from trustmend.change.facts import Surroundings
 from trustmend.errors import TrustError
 from trustmend.formats import nss
 from trustmend.model import EntryKind, Family, Location
-from trustmend.plan import Method, Wishes, make
+from trustmend.plan import Method, Wishes
+from trustmend.planning import make
 from trustmend.stores import Reading, read_stores
 
 pytestmark = pytest.mark.needs("certutil")

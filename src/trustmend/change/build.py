@@ -23,7 +23,8 @@ from trustmend.errors import ChangedError, MalformedError, ReadError, StepError
 from trustmend.formats import directory_write, pem_write, registry
 from trustmend.host import Host
 from trustmend.model import Content, EntryKind, Kind, Verdict
-from trustmend.plan import Method, Step, all_der, kind_in_database
+from trustmend.plan import Method, Step
+from trustmend.planning import all_der, kind_in_database
 
 if TYPE_CHECKING:
     from trustmend.change.nss import Database

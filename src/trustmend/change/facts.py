@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from trustmend import bars, systems, upgrades
+from trustmend import bars, systems
 from trustmend.audit import Judged
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash, printable
 from trustmend.change import obstacles
 from trustmend.change.files import Files
+from trustmend.change.versions import brought_by_java, brought_by_package
 from trustmend.errors import MalformedError
 from trustmend.formats import registry
 from trustmend.formats.directory import HASH_LINK
@@ -56,7 +57,7 @@ class Surroundings:
         obstacle = self.obstacle(store)
         package = self._packages.get(store.path)
         roots = [m.sha256 for m in judged.missing if m.role is BundleRole.ROOT]
-        newer = _of_package(package, roots) if package is not None else _of_java(store, roots)
+        newer = brought_by_package(package, roots) if package is not None else brought_by_java(store, roots)
         hopeless = newer if newer is not None and newer.startswith("no ") else None
         facts = Facts(
             obstacle=obstacle,
@@ -225,7 +226,7 @@ class Surroundings:
         return SystemFacts(
             system,
             command=command,
-            newer=None if package is None else _of_package(package, roots),
+            newer=None if package is None else brought_by_package(package, roots),
             upgrade=None if package is None or command is None else packages.upgrade(package, command[0]),
             obstacle=self._system_obstacle(system),
             bars={sha256: where for sha256, where in bars.of_system(self.host, system).items() if sha256 in wanted},
@@ -387,18 +388,3 @@ def _link_name(path: str) -> str:
     """The name that Debian's command links a certificate by, without its ending."""
     name = os.path.basename(path).removesuffix(".crt")
     return name.translate(str.maketrans(" (),", "_==_"))
-
-
-def _of_package(package: packages.Package, roots: Sequence[str]) -> str | None:
-    """What the next version of a package would bring of these roots, as far as that is known."""
-    product = upgrades.product_of(package.manager, package.name)
-    return None if product is None else upgrades.brought_by(product, package.version, roots)
-
-
-def _of_java(store: Store, roots: Sequence[str]) -> str | None:
-    """The same of the JDK whose own cacerts the store is; None for a store that it links or is started with."""
-    for use in store.uses:
-        if use.reader == "jsse" and use.program and store.path.startswith(f"{use.program}/"):
-            product = upgrades.product_of_java((store.owner or "").partition(" Java ")[0])
-            return None if product is None else upgrades.brought_by(product, use.version, roots)
-    return None

@@ -24,7 +24,8 @@ from trustmend.errors import ReadError, StepError
 from trustmend.formats import pem_write
 from trustmend.host import Finished
 from trustmend.model import Location, Verdict
-from trustmend.plan import Step, our_file
+from trustmend.plan import Step
+from trustmend.planning import our_file
 from trustmend.stores import Reading, read_stores
 from trustmend.systems import SYSTEMS, System
 

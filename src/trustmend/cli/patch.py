@@ -144,7 +144,7 @@ def _installable(names: Sequence[str], host: Host) -> list[Bundle]:
 
 def _plan(desk: Desk, asked: _Asked) -> _Planned:
     """Find, read, judge, and decide."""
-    from trustmend import plan
+    from trustmend import planning
     from trustmend.change.facts import Surroundings
     from trustmend.report import change_json
 
@@ -161,7 +161,7 @@ def _plan(desk: Desk, asked: _Asked) -> _Planned:
         asked.allow_chroot,
     )
     chosen = [j for j in judged if j.store.by_user] if where.paths else judged
-    made = plan.make(chosen, asked.bundles, asked.when, asked.wishes, around.of_store, around.of_system)
+    made = planning.make(chosen, asked.bundles, asked.when, asked.wishes, around.of_store, around.of_system)
     identifier = desk.state.new_id(host.now)
     return _Planned(made, change_json.begin(made, identifier, host.root, host.now), judged)
 

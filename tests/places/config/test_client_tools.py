@@ -360,26 +360,6 @@ def test_ldap_agrees(tmp_path: Path, closed: str) -> None:
     assert f"`{ours}'" in said, said
 
 
-@pytest.mark.needs("aws")
-@pytest.mark.slow
-def test_the_aws_cli_agrees(tmp_path: Path) -> None:
-    ours = in_home(tmp_path, ".aws/config", "[default]\nca_bundle = /my ca.pem\n[profile a]\nca_bundle=/two.pem # x\n")
-    theirs = [run(tmp_path, "aws", "configure", "get", "ca_bundle", "--profile", name) for name in ("default", "a")]
-
-    assert ours == [said.removesuffix("\n") for said in theirs]
-
-
-@pytest.mark.needs("gcloud")
-@pytest.mark.slow
-def test_gcloud_agrees(tmp_path: Path) -> None:
-    (tmp_path / "my ca.pem").touch()  # it must be there
-    in_home(tmp_path, ".config/gcloud/active_config", "work")
-    text = f"[core]\n# x\ncustom_ca_certs_file = {tmp_path}/my ca.pem\n"
-    (ours,) = in_home(tmp_path, ".config/gcloud/configurations/config_work", text)
-
-    assert ours in run(tmp_path, "gcloud", "config", "get", "core/custom_ca_certs_file").split("\n")
-
-
 READERS: list[Callable[[str], object]] = [
     lambda text: list(ini.items(text, ini.PYTHON)),
     lambda text: list(ini.items(text, ini.SYSTEMD)),
