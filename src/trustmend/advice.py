@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trustmend.audit import Judged
-from trustmend.model import Family, Finding, Kind, Severity, Verdict
+from trustmend.model import Family, Finding, Kind, Severity, Store, Verdict
 
 _KEY_STORES = frozenset({Kind.JKS, Kind.JCEKS, Kind.PKCS12, Kind.BCFKS})
 
@@ -55,14 +55,20 @@ def _for_missing(judged: Judged) -> str:
     if store.shadowed_by:
         return "nothing reads it"
     match store.family:
-        case Family.OS:
+        case Family.OS if not _by_setting(store):
             to = f"add {what} to {store.source}" if store.source else f"add {what}"
             return f"update the ca-certificates package, or {to}: trustmend patch"
-        case Family.PYTHON:
+        case Family.PYTHON if not _by_setting(store):
             return f"upgrade the package that brings it, or add {what}: trustmend patch"
-        case Family.JAVA:
+        case Family.JAVA if not _by_setting(store):
             to = f" to {store.source}, from which it is made" if store.source else ""
             return f"update the JDK or its cacerts package, or add {what}{to}: trustmend patch"
         case _:
             patchable = store.content.kind not in (Kind.BCFKS, Kind.DER)
-            return f"add {what}" + (": trustmend patch, with its path" if patchable else "")
+            command = ": trustmend patch" if store.counted else ": trustmend patch, with its path"
+            return f"add {what}" + (command if patchable else "")
+
+
+def _by_setting(store: Store) -> bool:
+    """Whether it is somebody's own file, of which only settings speak, and no package brings it."""
+    return bool(store.uses) and all(use.setting is not None for use in store.uses) and store.source is None

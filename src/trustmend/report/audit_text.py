@@ -10,7 +10,7 @@ from trustmend.advice import next_step
 from trustmend.audit import ChainVerdict, Judged, Summary
 from trustmend.bundle import Bundle, Chain
 from trustmend.certificate import Certificate, name_label, printable
-from trustmend.model import WORST_FIRST, Entry, EntryKind, Finding, Role, Severity, Store, Verdict
+from trustmend.model import WORST_FIRST, Entry, EntryKind, Finding, Process, Role, Severity, Store, Verdict
 from trustmend.readers import READERS
 
 Paint = Callable[[str, str], str]
@@ -24,6 +24,14 @@ _COLOURS = {
     Verdict.UNREADABLE: "magenta",
 }
 _SHOWN_LACKS = 3
+
+
+_SHOWN_PROCESSES = 5
+
+
+def colour_of(verdict: Verdict | None) -> str:
+    """The colour that a verdict has everywhere; that of what is not known for None."""
+    return _COLOURS[verdict or Verdict.UNREADABLE]
 
 
 def plain(text: str, colour: str) -> str:
@@ -114,6 +122,8 @@ def audit_lines(
         for one in others:
             yield f"  {printable(one.store.path)}"
             yield from wrapped("      ", f"{_about(one.store)}; {one.store.role.value}; {one.verdict.value}", "      ")
+            if setting := _setting(one.store):
+                yield from wrapped("      set by ", setting, "             ")
             for finding in one.findings:
                 if finding.severity is Severity.WARNING:
                     yield from wrapped("      note   ", finding.message, "             ")
@@ -134,6 +144,8 @@ def _blocks(group: Sequence[Judged]) -> Iterator[str]:
                     yield from wrapped("    from ", one.store.owner, "         ")
                 if setting := _setting(one.store):
                     yield from wrapped("    set by ", setting, "           ")
+                for processes in process_lines(one.store):
+                    yield from wrapped("    in use by ", processes, "              ")
         yield from facts
 
 
@@ -163,8 +175,46 @@ def _about(store: Store) -> str:
 
 
 def _setting(store: Store) -> str:
-    """The settings that name the store, such as "environment variable SSL_CERT_FILE"; empty for default places."""
-    return ", ".join(dict.fromkeys(use.how for use in store.uses if use.how.startswith(("environment", "-D"))))
+    """The settings that name the store: a variable, a file with its line; empty for default places."""
+    said = (use.how for use in store.uses if use.setting or use.how.startswith(("environment", "-D")))
+    return ", ".join(dict.fromkeys(said))
+
+
+def process_lines(store: Store) -> list[str]:
+    """The running programs that read it: "3 processes: 812, 813, 900 (java, unit tomcat10.service, user tomcat)"."""
+    groups: dict[str, dict[int, None]] = {}
+    for use in store.uses:
+        if use.process is not None:
+            groups.setdefault(_process_words(use.process), {})[use.process.pid] = None
+    return [f"{numbers(sorted(pids))} ({words})" for words, pids in groups.items()]
+
+
+def numbers(pids: Sequence[int]) -> str:
+    """ "process 812", or "7 processes: 812, 813, 900, 901, 902 and 2 more"."""
+    if len(pids) == 1:
+        return f"process {pids[0]}"
+    more = f" and {len(pids) - _SHOWN_PROCESSES} more" if len(pids) > _SHOWN_PROCESSES else ""
+    return f"{len(pids)} processes: {', '.join(map(str, pids[:_SHOWN_PROCESSES]))}{more}"
+
+
+def _process_words(process: Process) -> str:
+    words = [process.command.partition(" ")[0].rpartition("/")[2] or "?"]
+    words += [f"unit {process.unit}"] if process.unit else []
+    words += [f"container {process.container}"] if process.container else []
+    return ", ".join([*words, f"user {process.user}"])
+
+
+def _uses_lines(store: Store) -> Iterator[str]:
+    """Who reads a store and how; those that differ only by their process are one line."""
+    groups: dict[tuple[str, str], dict[str, dict[int, None]]] = {}
+    for use in store.uses:
+        program = f" ({use.program}{' ' + use.version if use.version else ''})" if use.program else ""
+        group = groups.setdefault((f"{READERS[use.reader].title}{program}", use.how), {})
+        if use.process is not None:
+            group.setdefault(_process_words(use.process), {})[use.process.pid] = None
+    for (title, how), processes in groups.items():
+        who = "; ".join(f"{numbers(sorted(pids))} ({words})" for words, pids in processes.items())
+        yield f"{title}: {how}" + (f"; {who}" if who else "")
 
 
 def _reasons(judged: Judged) -> list[str]:
@@ -212,12 +262,21 @@ def stores_lines(stores: Sequence[Store]) -> Iterator[str]:
         yield from wrapped("      ", f"{_about(store)}{note}; {holds}", "      ")
         if store.owner:
             yield from wrapped("      from ", store.owner, "           ")
+        for processes in process_lines(store):
+            yield from wrapped("      in use by ", processes, "                ")
         if store.source:
             yield from wrapped("      ", f"made from {store.source}", "      ")
 
 
-def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
-    """One store: what it is, each chain as a tree with the reason, the findings and the certificates."""
+def show_lines(judged: Judged, paint: Paint, *, every: bool, least: str | None = None) -> Iterator[str]:
+    """One store: what it is, each chain as a tree with the reason, the findings and the certificates.
+
+    Args:
+        judged: the store.
+        paint: colours or none.
+        every: all its certificates, not only those that have to do with the chains.
+        least: the smallest change that would make it trusted, in words.
+    """
     store = judged.store
     yield f"{printable(store.path)}  [{store.id}]"
     for link in store.links:
@@ -225,9 +284,8 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
     yield from wrapped("  ", f"{_about(store)}; role {store.role.value}", "  ")
     if store.owner:
         yield from wrapped("  from     ", store.owner, "           ")
-    for use in store.uses:
-        program = f" ({use.program}{' ' + use.version if use.version else ''})" if use.program else ""
-        yield from wrapped("  read by  ", f"{READERS[use.reader].title}{program}: {use.how}", "           ")
+    for line in _uses_lines(store):
+        yield from wrapped("  read by  ", line, "           ")
     yield f"  SHA-256  {store.sha256 or '-'}"
     yield f"  verdict  {paint(judged.verdict.value, _COLOURS[judged.verdict])}"
     for chain in judged.chains:
@@ -243,6 +301,8 @@ def show_lines(judged: Judged, paint: Paint, *, every: bool) -> Iterator[str]:
     if step := next_step(judged):
         yield ""
         yield from wrapped("Next: ", step, "      ")
+    if least:
+        yield from wrapped("The smallest change that would do: ", least, "      ")
     yield from _entry_lines(store, judged, every=every)
 
 
