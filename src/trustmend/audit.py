@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Final
@@ -12,7 +12,23 @@ from typing import Final
 from trustmend.bundle import Bundle, BundleCertificate, Chain
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate
-from trustmend.model import WORST_FIRST, Finding, Loaded, Refused, Severity, Store, Use, Verdict, View
+from trustmend.model import (
+    ALL_FILES,
+    GNUTLS,
+    NSS,
+    OPENSSL,
+    WORST_FIRST,
+    EntryKind,
+    Finding,
+    Kind,
+    Loaded,
+    Refused,
+    Severity,
+    Store,
+    Use,
+    Verdict,
+    View,
+)
 from trustmend.readers import READERS, Reader, default_use, view_of
 from trustmend.systems import takes_intermediates
 from trustmend.validate import Anchors, Outcome, validate
@@ -67,10 +83,10 @@ class Judged:
 class _Lens:
     """One reader's sight of a store: what it loads, ready for validation."""
 
-    use: Use
     reader: Reader
     view: View
     anchors: Anchors
+    beside: tuple[Certificate, ...] = ()  # no anchors, but parts of paths
 
 
 def judge(store: Store, bundles: Sequence[Bundle], at: datetime) -> Judged:
@@ -111,19 +127,33 @@ def _missing(store: Store, bundles: Sequence[Bundle]) -> tuple[BundleCertificate
     return tuple(c for sha256, c in wanted.items() if sha256 not in present)
 
 
+def sights(store: Store) -> list[tuple[Reader, View, tuple[Use, ...]]]:
+    """(reader, view, uses) of the ways in which the store is read, in the order in which verdicts have their rows."""
+    groups: dict[tuple[str, str], list[Use]] = {}
+    views = store.content.views
+    for use in store.uses or (default_use(store.content.kind),):
+        name = view_of(use)
+        if name in views or (name in (ALL_FILES, GNUTLS) and OPENSSL in views):
+            groups.setdefault((use.reader, name), []).append(use)
+    # Of what is no PEM the readers with views of their own take as little as OpenSSL does.
+    return [
+        (READERS[reader], views.get(name) or views[OPENSSL], tuple(uses)) for (reader, name), uses in groups.items()
+    ]
+
+
 def _lenses(store: Store) -> list[_Lens]:
     """Each known reader's sight of the store; of readers with the same rules and view only the first."""
-    lenses: dict[tuple[str, str], _Lens] = {}
-    for use in store.uses or (default_use(store.content.kind),):
-        view_name = view_of(use)
-        view = store.content.views.get(view_name)
-        if view is None and view_name in (ALL_FILES, GNUTLS):
-            view = store.content.views.get(OPENSSL)  # of what is no PEM these readers take as little
-        if view is None:
-            continue
-        entries = view.entries if isinstance(view, Loaded) else ()
-        lenses.setdefault((use.reader, view_name), _Lens(use, READERS[use.reader], view, Anchors(entries)))
-    return list(lenses.values())
+    # NSS builds paths through whatever its database holds (lib/pki/certificate.c, find_cert_issuer).
+    plain = tuple(e.certificate for e in store.content.entries if e.kind is EntryKind.PLAIN)
+    return [
+        _Lens(
+            reader,
+            view,
+            Anchors(view.entries if isinstance(view, Loaded) else ()),
+            plain if reader.view == NSS and store.content.kind is Kind.NSS else (),
+        )
+        for reader, view, _ in sights(store)
+    ]
 
 
 def _unread(bundles: Sequence[Bundle], reason: str) -> tuple[ChainVerdict, ...]:
@@ -131,10 +161,22 @@ def _unread(bundles: Sequence[Bundle], reason: str) -> tuple[ChainVerdict, ...]:
 
 
 def _judge_chain(bundle: Bundle, chain: Chain, store: Store, lenses: Sequence[_Lens], at: datetime) -> ChainVerdict:
-    rows = tuple(_ask(chain, lens, at) for lens in lenses)
+    rows = tuple(_barred(chain, store, _ask(chain, lens, at)) for lens in lenses)
     verdict = _worst([row.verdict for row in rows])
     decisive = next(row for row in rows if row.verdict is verdict)
     return ChainVerdict(bundle.name, chain, verdict, _reason(chain, store, decisive), rows)
+
+
+def _barred(chain: Chain, store: Store, row: ReaderVerdict) -> ReaderVerdict:
+    """The same, but where the system has left out the root on somebody's word, that is said in place of its lack."""
+    where = store.bars.get(chain.path[-1].sha256)
+    if (
+        where is None
+        or row.verdict is Verdict.TRUSTED
+        or chain.path[-1] in {e.certificate for e in store.content.entries}
+    ):
+        return row
+    return ReaderVerdict(row.reader, Verdict.DISTRUSTED, f"{chain.path[-1].label} is barred by {where}")
 
 
 def _ask(chain: Chain, lens: _Lens, at: datetime) -> ReaderVerdict:
@@ -158,7 +200,7 @@ def _ask(chain: Chain, lens: _Lens, at: datetime) -> ReaderVerdict:
 def _validate(chain: Chain, path: Sequence[Certificate], lens: _Lens, at: datetime) -> Outcome:
     """Validation with what a server sends for this path: all of it but the root, and what it sends besides."""
     usual = [*path[:-1], *(c for c in chain.served if c not in path)]
-    sent = usual if chain.seen is None else chain.seen
+    sent = [*(usual if chain.seen is None else chain.seen), *(c for c in lens.beside if c not in usual)]
     return validate(chain.path[0], sent, lens.anchors, lens.reader, at)
 
 
@@ -249,7 +291,7 @@ def _order_decides(chain: Chain, lens: _Lens, at: datetime) -> bool:
     if not any(e.certificate == chain.path[-1] for e in lens.view.entries):
         return False
     roots_first = Anchors(sorted(lens.view.entries, key=lambda e: not e.certificate.self_signed))
-    turned = _Lens(lens.use, lens.reader, lens.view, roots_first)
+    turned = replace(lens, anchors=roots_first)
     return _validate(chain, chain.path, turned, at).verdict is Verdict.TRUSTED
 
 

@@ -9,17 +9,18 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from trustmend.certificate import printable
+from trustmend.certificate import name_label, printable
 from trustmend.cli import options
-from trustmend.errors import RefusedError, UsageError
+from trustmend.errors import ReadError, RefusedError, UsageError
 from trustmend.host import Host
-from trustmend.model import Family, Location, Role
+from trustmend.model import Location, Role
 
 if TYPE_CHECKING:
     from trustmend.audit import Judged
     from trustmend.bundle import Bundle
     from trustmend.cli.app import Settings
     from trustmend.model import Store
+    from trustmend.programs import Program
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Where:
 
 
 def judge_all(
-    settings: Settings, host: Host, where: Where, names: Sequence[str], when: datetime
+    settings: Settings, host: Host, where: Where, names: Sequence[str], when: datetime, sends: str | None = None
 ) -> tuple[list[Judged], list[Bundle]]:
-    """All stores with their verdicts."""
+    """All stores with their verdicts; `sends` is a file of what a server sends."""
     bundles = load_bundles(names, host)
+    if sends is not None:
+        bundles = sent_bundles(bundles, sends)
     judged = judge_stores(read_all(settings, host, where), bundles, when)
     return _with_history(settings, host, judged), bundles
 
@@ -60,11 +63,51 @@ def _with_history(settings: Settings, host: Host, judged: list[Judged]) -> list[
         return judged
 
 
+def sent_bundles(bundles: Sequence[Bundle], path: str) -> list[Bundle]:
+    """The bundles with just the chains that the certificates in a file belong to, as a server that sends them.
+
+    Raises:
+        ReadError: the file cannot be read.
+        UsageError: it holds no certificate, or none of a chain of these bundles.
+    """
+    from trustmend.bundle import sent_by
+    from trustmend.formats import pem
+
+    try:
+        content = pem.read(Host().read(os.path.abspath(path)).content)
+    except OSError as problem:
+        raise ReadError(f"`{printable(path)}` cannot be read: {problem.strerror}") from problem
+    sent = [entry.certificate for entry in content.entries]
+    if not sent:
+        hint = "it is a PEM file, as `openssl s_client -showcerts -connect HOST:443` prints it"
+        raise UsageError(f"there is no certificate in `{printable(path)}`", hint=hint)
+    found = [one for bundle in bundles if (one := sent_by(bundle, sent)) is not None]
+    if not found:
+        first = next((c for c in sent if not c.is_ca), sent[0])
+        names = ", ".join(bundle.name for bundle in bundles)
+        text = (
+            f"`{printable(path)}` belongs to no chain of {names}: {first.label} is issued by {name_label(first.issuer)}"
+        )
+        raise UsageError(text, hint="--bundle all takes all bundles; `trustmend bundle show NAME` shows their chains")
+    return found
+
+
 def judge_stores(found: Sequence[Store], bundles: Sequence[Bundle], when: datetime) -> list[Judged]:
     """Each store's verdict."""
     from trustmend.audit import judge
 
     return [judge(store, bundles, when) for store in found]
+
+
+def by_program(
+    host: Host, where: Where, found: Sequence[Store], bundles: Sequence[Bundle], when: datetime
+) -> tuple[list[Program], int]:
+    """The programs that read the stores, and how many processes could not be looked into."""
+    from trustmend.places import processes
+    from trustmend.programs import programs
+
+    walk = processes.last(host)
+    return programs(found, bundles, when, () if where.paths else walk.alone), walk.unseen
 
 
 def load_bundles(names: Sequence[str], host: Host, *, to_install: bool = False) -> list[Bundle]:
@@ -95,10 +138,10 @@ def read_located(host: Host, where: Where, locations: Sequence[Location]) -> lis
 
 def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
     """Where to look: the PATHs, or all places; with `--scan`, all that is below those folders."""
-    from trustmend.cli import start
     from trustmend import configuration
+    from trustmend.cli import start
     from trustmend.cli.progress import scan_progress
-    from trustmend.discover import discover, left_alone
+    from trustmend.discover import discover, left_alone, of_user
 
     def unreadable(folder: str, count: int) -> None:
         options.say(settings, f"note: {count} files and folders below {printable(folder)} could not be read")
@@ -121,8 +164,13 @@ def locate(settings: Settings, host: Host, where: Where) -> list[Location]:
             unreadable=unreadable,
             configuration=known,
         )
+    if not paths:
+        from trustmend.places import processes
+
+        for note in processes.last(host).notes():
+            options.say(settings, f"note: {note}")
     if where.beside and where.paths:
-        found += [Location(host.absolute(path), Family.CUSTOM, named=True, by_user=True) for path in where.paths]
+        found += [of_user(host, path) for path in where.paths]
     return found
 
 

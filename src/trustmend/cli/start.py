@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from trustmend.places.tree import Pending
 
 _SEARCHING: Final = ("audit", "stores", "patch")
-_WITH_VALUE: Final = frozenset(("--bundle", "--at", "--scan", "--password-file", "--format", "-o", "--output"))
+_WITH_VALUE: Final = frozenset(
+    ("--bundle", "--at", "--server-sends", "--warn-days", "--scan", "--password-file", "--format", "-o", "--output")
+)
 
 _begun: list[Pending] = []
 

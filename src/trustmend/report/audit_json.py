@@ -10,14 +10,17 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trustmend import __version__
 from trustmend.advice import next_step
 from trustmend.audit import ChainVerdict, Judged, Summary
 from trustmend.bundle import Bundle
 from trustmend.certificate import name_text, printable
-from trustmend.model import Entry, EntryKind, Finding, Loaded, Store, Use, Verdict
+from trustmend.model import Entry, EntryKind, Finding, Kind, Loaded, Store, Use, Verdict
+
+if TYPE_CHECKING:
+    from trustmend.smallest import Change
 
 Json = dict[str, Any]
 
@@ -94,6 +97,14 @@ def found_row(store: Store) -> Json:
     }
 
 
+def smallest_change(change: Change | None) -> Json | None:
+    """The smallest change that would make a store trusted, for `show`."""
+    if change is None:
+        return None
+    found: Json = {name: [c.sha256 for c in getattr(change, name)] for name in ("add", "remove", "move")}
+    return {**found, "words": printable(change.words)}
+
+
 def entries(store: Store) -> list[Json]:
     """The store's certificates, for `show`."""
     bars = _bars(store)
@@ -117,6 +128,12 @@ def _entry(entry: Entry, bars: list[str]) -> Json:
     }
 
 
+_REJECTED: Final = {
+    Kind.NSS: "the database bars it (trust flag p)",
+    Kind.P11_KIT: "on a blocklist, or barred by its key or serial number",
+}
+
+
 def _bars(store: Store) -> dict[int, list[str]]:
     """Why an entry is not trusted although it stands there, by its index."""
     found: dict[int, list[str]] = {}
@@ -124,7 +141,7 @@ def _bars(store: Store) -> dict[int, list[str]]:
     for index, entry in enumerate(store.content.entries):
         bars = []
         if entry.reject:
-            bars.append("reject list of its TRUSTED CERTIFICATE block")
+            bars.append(_REJECTED.get(store.content.kind, "reject list of its TRUSTED CERTIFICATE block"))
         if entry.kind is EntryKind.PLAIN:
             bars.append("the store does not mark it as trusted")
         if not loaded:
