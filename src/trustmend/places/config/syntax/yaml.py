@@ -84,9 +84,10 @@ def _counted(stack: list[_Open], value: str) -> None:
 
 def _item(stack: list[_Open], event: object) -> Item | None:
     names = stack[-1].path if not stack[-1].mapping else stack[-1].inner()
-    if not names:
+    value = event.value  # type: ignore[attr-defined]
+    if not names or not (names[-1] or value):  # the latter may lie behind the end of the text
         return None
-    return Item(event.start_mark.line + 1, names[-1], event.value, names[:-1])  # type: ignore[attr-defined]
+    return Item(event.start_mark.line + 1, names[-1], value, names[:-1])  # type: ignore[attr-defined]
 
 
 def items(text: str) -> Iterator[Item]:
