@@ -48,6 +48,8 @@ STORE_NAMES = (
     "NO_COLOR",
 )
 
+CASES = "TRUSTMEND_CASES"  # how many the differential tests judge
+
 settings.register_profile(
     "fast", max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -60,7 +62,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if ON_CI els
 def pytest_configure() -> None:
     """Take away what names a trust store, before any test module is imported."""
     for name in list(os.environ):
-        if name in STORE_NAMES or any(word in name.upper() for word in STORE_WORDS):
+        if name in STORE_NAMES or (name != CASES and any(word in name.upper() for word in STORE_WORDS)):
             del os.environ[name]
     os.environ[HANDED_ON] = json.dumps(NETWORK)
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -20,6 +20,7 @@ PURE = (
     "signatures",
     "audit",
     "validate",
+    "walks",
     "readers",
     "advice",
     "plan",

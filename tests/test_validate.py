@@ -200,6 +200,9 @@ def pem_stores() -> list[str]:
     by_content = {
         store.sha256: store.path
         for store in read_stores(host, discover(host), Reading())
-        if store.content.kind in (Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY) and store.content.entries
+        # What stands inside a file has no path that openssl could be given.
+        if store.content.kind in (Kind.PEM_BUNDLE, Kind.PEM_DIRECTORY)
+        and store.content.entries
+        and "!/" not in store.path
     }
     return sorted(by_content.values())

@@ -188,7 +188,7 @@ class Certificate:
         parts = self._tbs[4].listed(der.SEQUENCE)
         return parts[1].listed(der.SEQUENCE) if len(parts) > 1 and parts[1].tag == der.SEQUENCE else ()
 
-    @property
+    @cached_property
     def signature_oid(self) -> str:
         """The signature algorithm's OID, from the outer AlgorithmIdentifier. Raises MalformedError."""
         return self._tbs[4].first().oid()

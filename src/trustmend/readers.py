@@ -7,18 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from typing import Final
 
-from trustmend.model import JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Kind, Use
+from trustmend.model import ALL_FILES, GNUTLS, JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Kind, Use
 
 
-@dataclass(frozen=True)
+class Walk(StrEnum):
+    """How a library builds its path; a module of `walks` each."""
+
+    OPENSSL = auto()  # the first time-valid issuer that it meets, and no way back
+    EVERY_PATH = auto()  # and an anchor must be as good as the rest
+    WEBPKI = auto()  # every path, too; of an anchor name and key alone count
+    JSSE = auto()  # what was sent in its order, else every path
+    GNUTLS = auto()  # what was sent, sorted
+
+
+@dataclass(frozen=True, eq=False)
 class Reader:
-    """How one library reads a store and builds a path.
+    """How one library reads a store and builds a path. Equal only to itself: what it thinks of a certificate is kept.
 
     view: which view of a store it meets (`model.Content.views`).
-    first_match: it takes the first time-valid issuer that it meets and never goes back (OpenSSL); otherwise every
-        path is tried (JSSE).
+    walk: how it builds a path.
     partial_chain: a certificate of the store ends a path even when it is no root.
     anchor_dates: the anchor, too, must be valid at the time.
     strict: RFC 5280's demands on CA certificates are enforced (OpenSSL's X509_V_FLAG_X509_STRICT).
@@ -29,13 +39,18 @@ class Reader:
     id: str
     title: str
     view: str
-    first_match: bool
+    walk: Walk
     partial_chain: bool
     anchor_dates: bool
     strict: bool
     min_rsa_bits: int
     weak_digests: frozenset[str]
     source: str
+
+    @property
+    def first_match(self) -> bool:
+        """The order of the store's certificates decides (OpenSSL)."""
+        return self.walk is Walk.OPENSSL
 
 
 _OPENSSL_WEAK: Final = frozenset({"md2", "md5", "sha1"})
@@ -47,7 +62,7 @@ READERS: Final[Mapping[str, Reader]] = {
             "openssl-3",
             "OpenSSL 1.1.1 and 3",
             view=OPENSSL,
-            first_match=True,
+            walk=Walk.OPENSSL,
             partial_chain=False,
             anchor_dates=True,
             strict=False,
@@ -60,7 +75,7 @@ READERS: Final[Mapping[str, Reader]] = {
             "python-3.12",
             "Python up to 3.12",
             view=OPENSSL,
-            first_match=True,
+            walk=Walk.OPENSSL,
             partial_chain=False,
             anchor_dates=True,
             strict=False,
@@ -73,7 +88,7 @@ READERS: Final[Mapping[str, Reader]] = {
             "python-3.13",
             "Python 3.13 and later",
             view=OPENSSL,
-            first_match=True,
+            walk=Walk.OPENSSL,
             partial_chain=True,
             anchor_dates=True,
             strict=True,
@@ -85,7 +100,7 @@ READERS: Final[Mapping[str, Reader]] = {
             "curl",
             "curl with OpenSSL",
             view=OPENSSL,
-            first_match=True,
+            walk=Walk.OPENSSL,
             partial_chain=True,
             anchor_dates=True,
             strict=False,
@@ -94,10 +109,61 @@ READERS: Final[Mapping[str, Reader]] = {
             source="lib/vtls/openssl.c: X509_V_FLAG_PARTIAL_CHAIN",
         ),
         Reader(
+            "node",
+            "Node",
+            # NODE_EXTRA_CA_CERTS and `ca` take plain CERTIFICATE blocks and keep those before a damage.
+            view=ALL_FILES,
+            walk=Walk.OPENSSL,
+            partial_chain=False,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=_OPENSSL_WEAK,
+            source="src/crypto/crypto_context.cc: NewRootCertStore, X509_STORE without X509_V_FLAG_PARTIAL_CHAIN",
+        ),
+        Reader(
+            "go",
+            "Go",
+            view=ALL_FILES,
+            walk=Walk.EVERY_PATH,
+            partial_chain=True,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=_OPENSSL_WEAK,
+            source="crypto/x509/verify.go: buildChains, isValid; cert_pool.go: AppendCertsFromPEM skips what is no"
+            " certificate; root_unix.go",
+        ),
+        Reader(
+            "rustls",
+            "rustls",
+            view=ALL_FILES,
+            walk=Walk.WEBPKI,
+            partial_chain=True,
+            # An anchor is a subject, a key and name constraints: it has no dates.
+            anchor_dates=False,
+            strict=False,
+            min_rsa_bits=2048,
+            weak_digests=_OPENSSL_WEAK,
+            source="rustls-pki-types TrustAnchor; rustls-webpki src/verify_cert.rs",
+        ),
+        Reader(
+            "gnutls",
+            "GnuTLS",
+            view=GNUTLS,
+            walk=Walk.GNUTLS,
+            partial_chain=True,
+            anchor_dates=True,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=_OPENSSL_WEAK,
+            source="lib/x509/verify-high.c: gnutls_x509_trust_list_verify_crt2; lib/x509/x509.c; seen with 3.7.9",
+        ),
+        Reader(
             "jsse",
             "JVM (JSSE)",
             view=JAVA_OPEN,
-            first_match=False,
+            walk=Walk.JSSE,
             partial_chain=True,
             anchor_dates=False,
             strict=False,
@@ -106,16 +172,28 @@ READERS: Final[Mapping[str, Reader]] = {
             source="sun.security.validator.PKIXValidator and sun.security.provider.certpath of JDK 17 and 25",
         ),
         Reader(
+            "jsse-pem",
+            "JVM that reads PEM",
+            view=OPENSSL,
+            walk=Walk.JSSE,
+            partial_chain=True,
+            anchor_dates=False,
+            strict=False,
+            min_rsa_bits=1024,
+            weak_digests=frozenset({"md2", "md5"}),
+            source="products that fill a KeyStore from PEM (Kafka, Elasticsearch, Spring, Tomcat), then JSSE's rules",
+        ),
+        Reader(
             "nss",
             "NSS",
             view=NSS,
-            first_match=False,
+            walk=Walk.EVERY_PATH,
             partial_chain=True,
             anchor_dates=True,
             strict=False,
             min_rsa_bits=1023,
             weak_digests=_OPENSSL_WEAK,
-            source="lib/certhigh/certvfy.c: the flag C ends a path, p bars the certificate; seen with certutil -V",
+            source="mozpkix/lib/pkixbuild.cpp, which browsers use: the flag C ends a path, p bars the certificate",
         ),
     )
 }

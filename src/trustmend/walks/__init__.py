@@ -1,0 +1,1 @@
+"""How each library builds and checks a path: one module for each way. `validate` picks."""
