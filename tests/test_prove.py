@@ -647,7 +647,9 @@ def test_temporary_files_are_for_their_user_alone_and_gone_after_an_error(tempor
 @pytest.mark.slow
 @needs_openssl
 @pytest.mark.parametrize("name", ["sectigo-2019", "sectigo-2025"])
-@pytest.mark.parametrize("at", [NOW, datetime(2020, 3, 1, tzinfo=UTC), datetime(2029, 6, 1, tzinfo=UTC)], ids=str)
+@pytest.mark.parametrize(
+    "at", [NOW, datetime(2020, 3, 1, tzinfo=UTC), datetime(2029, 6, 1, tzinfo=UTC)], ids=["now", "2020", "2029"]
+)
 def test_stores_of_any_certificates_in_any_order(tmp_path: Path, jdks: list[Jdk], name: str, at: datetime) -> None:
     """What real vendors' roots, cross-signs, issuing CAs and expired siblings make together."""
     bundle = bundles.load(name)
