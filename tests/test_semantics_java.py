@@ -124,7 +124,7 @@ EXPECTED = {T: (True, True), C: (False, True), U: (False, False)}
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_our_verdict_is_every_jvms(planted: Planted, row: Row) -> None:
-    uses = (Use("jsse", "a test", password=True), Use("jsse", "another"))
+    uses = (Use("jsse", "a test", password=True), Use("jsse", "another", store_type=""))
     where = Location(planted.paths[row.name], Family.JAVA, uses=uses, named=True, by_user=True)
     (store,) = read_stores(Host(), [where], Reading())
 

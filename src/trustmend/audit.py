@@ -13,10 +13,7 @@ from trustmend.bundle import Bundle, BundleCertificate, Chain
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate
 from trustmend.model import (
-    ALL_FILES,
-    GNUTLS,
     NSS,
-    OPENSSL,
     WORST_FIRST,
     EntryKind,
     Finding,
@@ -29,7 +26,7 @@ from trustmend.model import (
     Verdict,
     View,
 )
-from trustmend.readers import READERS, Reader, default_use, view_of
+from trustmend.readers import INSTEAD, READERS, Reader, default_use, view_of
 from trustmend.systems import takes_intermediates
 from trustmend.validate import Anchors, Outcome, validate
 
@@ -133,12 +130,11 @@ def sights(store: Store) -> list[tuple[Reader, View, tuple[Use, ...]]]:
     views = store.content.views
     for use in store.uses or (default_use(store.content.kind),):
         name = view_of(use)
-        if name in views or (name in (ALL_FILES, GNUTLS) and OPENSSL in views):
+        if name not in views:
+            name = INSTEAD.get(name, name)
+        if name in views:
             groups.setdefault((use.reader, name), []).append(use)
-    # Of what is no PEM the readers with views of their own take as little as OpenSSL does.
-    return [
-        (READERS[reader], views.get(name) or views[OPENSSL], tuple(uses)) for (reader, name), uses in groups.items()
-    ]
+    return [(READERS[reader], views[name], tuple(uses)) for (reader, name), uses in groups.items()]
 
 
 def _lenses(store: Store) -> list[_Lens]:

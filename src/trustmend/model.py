@@ -138,6 +138,9 @@ JAVA_OPEN: Final = "java-open"
 """The view of a JVM that opens the key store without a password: the default cacerts, a bare -D trustStore."""
 JAVA_PASSWORD: Final = "java-password"  # noqa: S105  a view's name
 """The view of a JVM that opens it with the configured password, else `changeit`."""
+JCEKS_OPEN: Final = "jceks-open"
+JCEKS_PASSWORD: Final = "jceks-password"  # noqa: S105  a view's name
+"""The same two of a JVM that is told the type JCEKS (javax.net.ssl.trustStoreType)."""
 NSS: Final = "nss"
 """The view of NSS: what a database trusts to issue for TLS servers, and what it bars."""
 ALL_FILES: Final = "all-files"
@@ -190,6 +193,7 @@ class Use:
     version: str | None = None
     password: bool = False  # key stores: a password is configured for it
     secret: str | None = field(default=None, repr=False)  # that password, where its place is known; never printed
+    store_type: str | None = None  # that the JVM is told, "" for none; None: not known, and taken for the right one
     extends: bool = False  # beside the roots that the program has anyway; else instead of them
     process: Process | None = None  # that reads it, now
     setting: Setting | None = None  # that says so

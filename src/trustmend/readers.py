@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
-from trustmend.model import ALL_FILES, GNUTLS, JAVA_OPEN, JAVA_PASSWORD, NSS, OPENSSL, Kind, Use
+from trustmend.model import (
+    ALL_FILES,
+    GNUTLS,
+    JAVA_OPEN,
+    JAVA_PASSWORD,
+    JCEKS_OPEN,
+    JCEKS_PASSWORD,
+    NSS,
+    OPENSSL,
+    Kind,
+    Use,
+)
 
 
 class Walk(StrEnum):
@@ -211,6 +222,20 @@ def default_use(kind: Kind) -> Use:
 
 
 def view_of(use: Use) -> str:
-    """Which of a store's views (`model.Content.views`) this use of it meets."""
+    """Which of a store's views (`model.Content.views`) this use of it meets; see `INSTEAD` where there is none."""
     view = READERS[use.reader].view
-    return JAVA_PASSWORD if view == JAVA_OPEN and use.password else view
+    if view != JAVA_OPEN:
+        return view
+    if use.store_type is None or use.store_type.lower() == "jceks":
+        return JCEKS_PASSWORD if use.password else JCEKS_OPEN
+    return JAVA_PASSWORD if use.password else JAVA_OPEN
+
+
+INSTEAD: Final[Mapping[str, str]] = {
+    # Of what is no PEM these readers take as little as OpenSSL does; the provider of JCEKS reads JKS, too.
+    ALL_FILES: OPENSSL,
+    GNUTLS: OPENSSL,
+    JCEKS_OPEN: JAVA_OPEN,
+    JCEKS_PASSWORD: JAVA_PASSWORD,
+}
+"""A view -> the one that is met where a store has no such view."""

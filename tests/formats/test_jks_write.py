@@ -23,7 +23,7 @@ from keytools import Command, copied, opened
 from trustmend.certificate import Certificate
 from trustmend.errors import MalformedError
 from trustmend.formats import jks, jks_write
-from trustmend.model import JAVA_PASSWORD, EntryKind, Loaded
+from trustmend.model import JAVA_PASSWORD, JCEKS_PASSWORD, EntryKind, Kind, Loaded
 
 ROOTS = [certificates.root(f"Root {number}") for number in range(4)]
 ISSUING = certificates.intermediate(ROOTS[0])
@@ -37,7 +37,8 @@ OLD = [Item("a", ROOTS[0].der), Item("k", chain=[LEAF.der, ISSUING.der]), Item("
 def entries(data: bytes, password: str = "changeit") -> list[tuple[str, EntryKind, str]]:
     """What our reader finds, in order; the store has to be one that a JVM loads with the password."""
     content = jks.read(data, password)
-    assert isinstance(content.views[JAVA_PASSWORD], Loaded), content
+    view = JCEKS_PASSWORD if content.kind is Kind.JCEKS else JAVA_PASSWORD
+    assert isinstance(content.views[view], Loaded), content
     assert not content.unverified
     return [(one_form(entry.alias or ""), entry.kind, entry.certificate.sha256) for entry in content.entries]
 

@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 import certificates
 import keystores
 from hosts.machine import Jdk, find_jdks
+from trustmend.audit import sights
 from trustmend.host import Host
 from trustmend.model import Loaded
 from trustmend.places import java_command, processes
-from trustmend.readers import view_of
 from trustmend.stores import Reading, read_stores
 
 ONE, TWO = certificates.root("Store One"), certificates.root("Store Two")
 NAMED = "-Djavax.net.ssl.trustStore="
+TYPE = "-Djavax.net.ssl.trustStoreType="
 PASSWORD = "-Djavax.net.ssl.trustStorePassword="
 PROGRAMS = Path(__file__).parents[1] / "java"
 
@@ -62,6 +63,12 @@ CASES: dict[str, Case] = {
     "no value": Case([NAMED[:-1]]),
     "NONE": Case([f"{NAMED}NONE"]),
     "no key store": Case([f"{NAMED}one.pem"]),
+    "JCEKS": Case([f"{NAMED}one.jceks"]),
+    "JCEKS with its password": Case([f"{NAMED}one.jceks", f"{PASSWORD}changeit"]),
+    "JCEKS with its type": Case([f"{NAMED}one.jceks", f"{TYPE}JCEKS"]),
+    "JCEKS with its type and password": Case([f"{NAMED}one.jceks", f"{TYPE}jceks", f"{PASSWORD}changeit"]),
+    "JKS as JCEKS": Case([f"{NAMED}one.jks", f"{TYPE}JCEKS"]),
+    "JKS as PKCS12": Case([f"{NAMED}one.jks", f"{TYPE}PKCS12"]),
     "the last one": Case([f"{NAMED}one.jks", f"{NAMED}two.jks"]),
     "an argument file": Case(["@quoted"]),
     "an argument of the program": Case(arguments=["@quoted", f"{NAMED}one.jks"]),
@@ -84,6 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stores of every kind, and files of options."""
     made = tmp_path_factory.mktemp("stores")
     (made / "one.jks").write_bytes(keystores.build([keystores.Item("one", ONE.der)]))
+    (made / "one.jceks").write_bytes(keystores.build([keystores.Item("one", ONE.der)], magic=keystores.JCEKS))
     (made / "with blank.jks").write_bytes(keystores.build([keystores.Item("one", ONE.der)]))
     (made / "two.jks").write_bytes(keystores.build([keystores.Item("two", TWO.der)]))
     (made / "one.pem").write_bytes(ONE.pem)
@@ -121,7 +129,7 @@ def seen(walk: processes.Walk, pid: int) -> str:
         return "ok" if nobody == ["trusts-nobody"] else "nothing was found"
     (location,) = found
     (store,) = read_stores(Host(), [location], Reading())
-    view = store.content.views[view_of(location.uses[0])]
+    ((_, view, _),) = sights(store)
     if not isinstance(view, Loaded):
         return "error"
     return " ".join(["ok", *sorted({entry.certificate.sha256 for entry in view.entries})])

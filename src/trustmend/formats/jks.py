@@ -17,6 +17,8 @@ from trustmend.errors import MalformedError
 from trustmend.model import (
     JAVA_OPEN,
     JAVA_PASSWORD,
+    JCEKS_OPEN,
+    JCEKS_PASSWORD,
     NSS,
     OPENSSL,
     Content,
@@ -183,9 +185,11 @@ def _views(reading: _Reading, kind: Kind, password: str | None) -> tuple[dict[st
     views: dict[str, View] = {
         OPENSSL: _NO_PEM,
         NSS: _NO_PEM,
-        JAVA_OPEN: _OTHER_TYPE if kind is Kind.JCEKS else opened,
+        JAVA_OPEN: opened,
         JAVA_PASSWORD: with_password,
     }
+    if kind is Kind.JCEKS:
+        views |= {JAVA_OPEN: _OTHER_TYPE, JAVA_PASSWORD: _OTHER_TYPE, JCEKS_OPEN: opened, JCEKS_PASSWORD: with_password}
     return views, verified
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from trustmend.certificate import Certificate, printable
 from trustmend.errors import MalformedError
 from trustmend.formats import java_serial, jks
-from trustmend.model import JAVA_PASSWORD, Refused
+from trustmend.model import JAVA_PASSWORD, JCEKS_PASSWORD, Refused
 
 _COUNT_AT: Final = 8
 _ENTRIES_AT: Final = 12
@@ -92,7 +92,8 @@ def _opened(content: bytes, password: str) -> list[_Piece]:
     """The entries in their order. Raises MalformedError for whatever a JVM with this password refuses."""
     if jks.recognise(content) is None:
         raise MalformedError("no JKS or JCEKS key store")
-    view = jks.read(content, password).views[JAVA_PASSWORD]
+    views = jks.read(content, password).views
+    view = views.get(JCEKS_PASSWORD) or views[JAVA_PASSWORD]
     if isinstance(view, Refused):
         raise MalformedError(view.reason)
     # A JVM takes less than none for none; whoever wrote that meant something that nobody knows.

@@ -113,7 +113,7 @@ def home_of(host: Host, program: str) -> str | None:
 
 def _of_home(host: Host, path: str) -> Iterator[Location]:
     home = describe(host, path)
-    use = Use("jsse", "the default store of this JVM", home.path, home.version)
+    use = Use("jsse", "the default store of this JVM", home.path, home.version, store_type="")
     yield Location(home.store, Family.JAVA, Role.PUBLIC, (use,), owner=home.owner, named=True)
     if home.own_store and host.exists(home.fallback):
         yield Location(home.fallback, Family.JAVA, Role.PUBLIC, owner=home.owner, shadowed_by=home.store)

@@ -310,7 +310,7 @@ def _join_jvm(looker: _Looker, seen: Seen, home: java.Home) -> None:
         if trust.path and path and looker.host.is_file(path) and may_read(looker.host, seen, path):
             kind = f" (type {printable(trust.type)})" if trust.type else ""
             how = f"-D{variables.TRUST_STORE} in {trust.by}{kind}"
-            use = _jvm_use(home, how, secret, process)
+            use = replace(_jvm_use(home, how, secret, process), store_type=trust.type.lower())
             _keep(looker, Location(path, Family.JAVA, None, (use,), named=True))
             return
         if path and trust.path:
@@ -323,7 +323,16 @@ def _join_jvm(looker: _Looker, seen: Seen, home: java.Home) -> None:
 
 
 def _jvm_use(home: java.Home, how: str, secret: str | None, process: Process) -> Use:
-    return Use("jsse", how, home.path, home.version, password=secret is not None, secret=secret, process=process)
+    return Use(
+        "jsse",
+        how,
+        home.path,
+        home.version,
+        password=secret is not None,
+        secret=secret,
+        store_type="",
+        process=process,
+    )
 
 
 def _keep_named(

@@ -85,6 +85,7 @@ class Named:
     extends: bool = False
     password: bool = False
     secret: str | None = field(default=None, repr=False)
+    store_type: str | None = None  # as in `model.Use`
 
     @property
     def how(self) -> str:
@@ -135,7 +136,11 @@ class JavaTrust:
         """The file that it names, if it does."""
         if not self.path or self.nobody:
             return None
-        return Named(self.path, self.by, Family.JAVA, ("jsse",), password=self.secret is not None, secret=self.secret)
+        secret = self.secret
+        typed = self.type.lower()
+        return Named(
+            self.path, self.by, Family.JAVA, ("jsse",), password=secret is not None, secret=secret, store_type=typed
+        )
 
 
 def java_trust(options: Iterable[tuple[str, Sequence[str]]]) -> JavaTrust:
@@ -188,6 +193,7 @@ def location(
             version,
             password=named.password,
             secret=named.secret,
+            store_type=named.store_type,
             extends=named.extends,
             process=process,
             setting=setting,

@@ -16,7 +16,7 @@ from typing import Final
 
 from trustmend.certificate import Certificate, printable
 from trustmend.errors import ReadError
-from trustmend.model import JAVA_PASSWORD, Kind, Use
+from trustmend.model import JAVA_PASSWORD, JCEKS_PASSWORD, Kind, Use
 from trustmend.prove.bench import Bench, each
 from trustmend.prove.question import Proof, Question, counts_another_path, not_a_server, unsent
 from trustmend.readers import view_of
@@ -172,13 +172,14 @@ def _store_line(question: Question, bench: Bench) -> tuple[str, str]:
     path = question.store.path
     if question.reader.id == "jsse-pem":
         return f"pem\t{path}", f"pem\t{path}"
-    if view_of(question.uses[0]) != JAVA_PASSWORD:
-        return f"store\t{path}\t-\t-", f"store\t{path}\t-\t-"
+    # The JVM's default type reads JKS and PKCS#12; whoever opens a JCEKS store has to name its type.
+    named = question.uses[0].store_type
+    form = "JCEKS" if question.store.content.kind is Kind.JCEKS and named in (None, "jceks") else "-"
+    if view_of(question.uses[0]) not in (JAVA_PASSWORD, JCEKS_PASSWORD):
+        return f"store\t{path}\t-\t{form}", f"store\t{path}\t-\t{form}"
     secret = next((use.secret for use in question.uses if use.secret is not None), None)
     password = secret if secret is not None else bench.password or _DEFAULT_PASSWORD
     shown = password if password == _DEFAULT_PASSWORD else "PASSWORD"
-    # Whoever opens a JCEKS store names its type; the JVM's default one reads JKS and PKCS#12.
-    form = "JCEKS" if question.store.content.kind is Kind.JCEKS else "-"
     return f"store\t{path}\t+{password}\t{form}", f"store\t{path}\t+{shown}\t{form}"
 
 
