@@ -134,7 +134,9 @@ def test_a_signal_reaches_a_command_and_its_end_is_seen(shared: Session, number:
 
 def test_all_that_runs_ends_with_the_session(bookworm: Guest) -> None:
     with bookworm.session() as session:
-        process = session.start(["sh", "-c", "setsid sleep 611 & sleep 612"])
+        process = session.start(["sh", "-c", "setsid sleep 611 & echo up; sleep 612"])
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"  # it has come in before the session ends
         pid = session.pid
 
     assert process.returncode == -signal.SIGKILL
