@@ -139,10 +139,10 @@ def stores(
     found = finding.read_all(settings, host, where)
     if by_program:
         bundles, when = finding.load_bundles(options.names(bundle), host), options.moment(at, host)
+        rows, unseen = finding.by_program(host, where, found, bundles, when)
         if json or form is Format.JSON:
             from trustmend.report import audit_json, programs_json
 
-            rows, unseen = finding.by_program(host, where, found, bundles, when)
             document = programs_json.programs_document(
                 host=finding.host_row(host), at=when, bundles=bundles, programs=rows, unseen=unseen
             )
@@ -150,7 +150,6 @@ def stores(
         else:
             from trustmend.report import programs_text
 
-            rows, _ = finding.by_program(host, where, found, bundles, when)
             options.write(programs_text.programs_lines(rows, options.paint(settings, output)), output)
     elif json or form is Format.JSON:
         from trustmend.report import audit_json

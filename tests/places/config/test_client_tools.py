@@ -369,7 +369,7 @@ READERS: list[Callable[[str], object]] = [
     lambda text: list(toml.items(text)),
     *(
         (lambda text, read=read: list(read(text)))
-        for read in (lines.npm, lines.yarn, lines.yaml, lines.curl, lines.wget, lines.ldap, lines.json_texts)
+        for read in (lines.npm, lines.yarn, lines.curl, lines.wget, lines.ldap, lines.json_texts)
     ),
 ]
 

@@ -15,7 +15,7 @@ from trustmend.model import Family
 from trustmend.places.config import client_layers
 from trustmend.places.config.files import homes, listed, read_text, usable
 from trustmend.places.config.hit import Hit
-from trustmend.places.config.syntax import Item, ini, lines, toml
+from trustmend.places.config.syntax import Item, ini, lines, toml, yaml
 
 if TYPE_CHECKING:
     from trustmend.host import Host
@@ -58,6 +58,11 @@ class Tool:
 
 def _python_ini(text: str) -> Iterator[Item]:
     return ini.items(text, ini.PYTHON)
+
+
+def _yaml(text: str) -> Iterator[Item]:
+    """Every scalar by its own key, however deep it stands: Yarn's networkSettings have keys of the same names."""
+    return (Item(item.line, item.key, item.value) for item in yaml.items(text))
 
 
 def _libpq(text: str) -> Iterator[Item]:
@@ -114,7 +119,7 @@ TOOLS: Final = (
         _NODE,
         (),
         (".yarnrc.yml",),
-        lines.yaml,
+        _yaml,
         _key("(?:https)?[cC]aFilePath"),
         relative=0,
         none=frozenset({"null", "~"}),
@@ -156,7 +161,7 @@ TOOLS: Final = (
         _OPENSSL,
         ("/etc/gemrc", "/usr/local/etc/gemrc"),
         (".gemrc", ".config/gem/gemrc"),
-        lines.yaml,
+        _yaml,
         _key(":?ssl_ca_cert"),
     ),
     Tool(  # bundle-config(1)
@@ -165,7 +170,7 @@ TOOLS: Final = (
         _OPENSSL,
         (),
         (".bundle/config", ".config/bundle/config"),
-        lines.yaml,
+        _yaml,
         _key("BUNDLE_SSL_CA_CERT"),
     ),
     Tool(  # The Cargo Book, Configuration: relative paths start from the folder above .cargo; it carries a libcurl
@@ -194,7 +199,7 @@ TOOLS: Final = (
         _PYTHON,
         ("/etc/conda/.condarc", "/etc/conda/condarc", "/etc/conda/condarc.d/*"),
         (".condarc", ".conda/.condarc", ".conda/condarc", ".config/conda/.condarc"),
-        lines.yaml,
+        _yaml,
         _key("ssl_verify"),
     ),
     Tool(  # AWS CLI: configuration file settings, ca_bundle

@@ -1,6 +1,6 @@
 """Files of simple lines, each tool's own: one setting a line, with that tool's quotes and comments.
 
-Of YAML and of Yarn's first syntax only scalars that stand beside their key are read; that is how people write paths.
+Of Yarn's first syntax only what stands beside its key is read; that is how people write paths.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from typing import Any, Final
 
 from trustmend.places.config.syntax import Item, ini
 
-_YAML: Final = re.compile(
-    r"""\s*(?:(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)|(?P<key>:?[\w.-]+))\s*:(?:\s+|\Z)(?P<value>.*)\Z"""
-)
 _YARN: Final = re.compile(r"""\s*(?:"(?P<quoted>[^"]*)"|(?P<key>[^\s":,#]+))(?::\s*|\s+)(?P<value>\S.*)\Z""")
 _CURL: Final = re.compile(r"""\s*(?P<dash>-*)(?P<key>[^\s=:]+)(?P<rest>.*)\Z""", re.DOTALL)
 _CURL_ESCAPES: Final = {"t": "\t", "n": "\n", "r": "\r", "v": "\v"}
@@ -56,29 +53,6 @@ def yarn(text: str) -> Iterator[Item]:
         value = _json(written) if written.startswith('"') else re.split(r"[\s,:]", written, maxsplit=1)[0]
         if value is not None:
             yield Item(number, found["quoted"] or found["key"] or "", value)
-
-
-def yaml(text: str) -> Iterator[Item]:
-    """Every scalar that stands on the line of its key, however deep; anchors, tags and blocks are no paths."""
-    for number, line in _numbered(text):
-        found = _YAML.match(line)
-        if found is None:
-            continue
-        value = _scalar(found["value"].strip())
-        if value is not None:
-            yield Item(number, found["quoted"] or found["key"], value)
-
-
-def _scalar(text: str) -> str | None:
-    if text.startswith('"'):
-        value: str | None = _json(text)
-        return value
-    if text.startswith("'"):
-        single = re.match(r"'((?:[^']|'')*)'", text)
-        return single[1].replace("''", "'") if single else None
-    if text[:1] in tuple("|>&*!{[#"):
-        return None
-    return re.split(r"\s#", text, maxsplit=1)[0].rstrip()
 
 
 def curl(text: str) -> Iterator[Item]:
