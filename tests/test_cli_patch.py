@@ -529,3 +529,17 @@ def test_a_users_link_to_another_ones_file_is_not_followed_by_root(site: Site) -
     assert "out of what is theirs" in " ".join(told.out.split())
     assert victim.read_bytes() == AAA
     assert site.patch(victim).code == 0
+
+
+def test_a_file_that_holds_something_else_is_never_made_a_trust_store(site: Site, tmp_path: Path) -> None:
+    other, blank = tmp_path / "shadow", tmp_path / "blank.pem"
+    other.write_bytes(b"root:*:19000:0:99999:7:::\n")
+    blank.write_bytes(b"\n")
+
+    told = site.patch(other)
+
+    assert told.code == 6
+    assert "it holds something else" in told.out + told.err
+    assert other.read_bytes() == b"root:*:19000:0:99999:7:::\n"
+    assert site.patch(blank).code == 0
+    assert b"BEGIN CERTIFICATE" in blank.read_bytes()

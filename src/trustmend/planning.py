@@ -16,7 +16,7 @@ from trustmend.audit import Judged, judge
 from trustmend.bundle import Bundle, BundleCertificate
 from trustmend.bundle_manifest import BundleRole
 from trustmend.certificate import Certificate, name_hash
-from trustmend.formats import directory_write, pem, pem_write
+from trustmend.formats import directory_write, pem, pem_write, registry
 from trustmend.model import Content, Entry, EntryKind, Kind, Loaded, Role, Store, Verdict
 from trustmend.plan import KEY_STORES, CannotFix, Facts, Method, Plan, Step, SystemFacts, Wishes
 from trustmend.systems import System
@@ -126,6 +126,10 @@ def _own_step(
     known = facts(judged)
     certificates = [c.certificate for c in add]
     content = known.content
+    if kind is Kind.PEM_BUNDLE and content.strip() and registry.recognise(content) is None:
+        # Of a PATH that is mistyped, such as /etc/shadow, nothing may become a bundle.
+        text = "it holds something else: neither a certificate nor a key store"
+        return CannotFix(store, text, "name a trust store; to make one of this file, empty it first")
     if kind is Kind.PEM_BUNDLE:
         method, files = Method.PEM, [store.path]
         after = pem.read(pem_write.add(content, certificates, "planned"))
